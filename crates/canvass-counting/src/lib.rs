@@ -4,9 +4,24 @@
 //! here knows polls or voters, and no result holds a floating-point number.
 
 mod ballot;
+mod choices;
+mod count;
+mod election;
+mod figure;
+mod intake;
+mod method;
 mod profile;
+mod tie_break;
 mod weight;
+mod wide;
 
 pub use ballot::{Ballot, OptionIndex, Rank};
-pub use profile::Profile;
+pub use count::{
+    BallotCounts, Count, Destination, Elected, ElectedBecause, Eliminated, EliminatedBecause, Inactive,
+    Round, Step, Transfer,
+};
+pub use figure::Figure;
+pub use method::{Method, count};
+pub use profile::{PROFILE_VOTES_MAX, Profile};
+pub use tie_break::{Tie, TieBreak, TiePurpose, TieRule};
 pub use weight::{Total, WEIGHT_DECIMALS, WEIGHT_MAX, WEIGHT_UNIT, Weight, WeightError};

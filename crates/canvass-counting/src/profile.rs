@@ -5,24 +5,36 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::{Ballot, Total, Weight};
+use crate::{Ballot, Total, WEIGHT_UNIT, Weight};
+
+/// The most votes that a profile holds: a million million ballots of the heaviest weight. Every rule's arithmetic has
+/// room for so many.
+pub const PROFILE_VOTES_MAX: Total =
+    Total::from_millionths(1_000_000_000_000_000_000_000 * WEIGHT_UNIT as u128);
 
 /// Distinct ballots and their weights, for a number of options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
     option_count: usize,
     ballots: FxHashMap<Ballot, Total>,
+    /// The sum of all weights, so that the limit is checked without a walk over the ballots.
+    total: Total,
 }
 
 impl Profile {
     /// A profile without ballots.
     pub fn new(option_count: usize) -> Self {
-        Self { option_count, ballots: FxHashMap::default() }
+        Self { option_count, ballots: FxHashMap::default(), total: Total::ZERO }
     }
 
     /// How many options can be marked.
     pub fn option_count(&self) -> usize {
         self.option_count
+    }
+
+    /// How much was cast in all.
+    pub fn total(&self) -> Total {
+        self.total
     }
 
     /// How many distinct ballots there are.
@@ -41,10 +53,16 @@ impl Profile {
     }
 
     /// Adds as much of one ballot as a total says, as a file that gives counts does.
+    ///
+    /// What would lift the profile over [`PROFILE_VOTES_MAX`] is not added: a reader of files refuses such counts by
+    /// comparing with [`Profile::total`] first, and votes that were cast one by one never come near it.
     pub fn add_total(&mut self, ballot: &Ballot, total: Total) {
+        let room = PROFILE_VOTES_MAX.millionths() - self.total.millionths();
+        let total = Total::from_millionths(total.millionths().min(room));
         if total == Total::ZERO {
             return;
         }
+        self.total = Total::from_millionths(self.total.millionths() + total.millionths());
         let sum = match self.ballots.get_mut(ballot) {
             Some(sum) => sum,
             None => self.ballots.entry(ballot.clone()).or_default(),
@@ -59,6 +77,7 @@ impl Profile {
     pub fn remove(&mut self, ballot: &Ballot, weight: Weight) {
         let sum = self.ballots.get_mut(ballot).expect("only a ballot that was added is taken away");
         sum.remove(weight);
+        self.total.remove(weight);
         if *sum == Total::ZERO {
             self.ballots.remove(ballot);
         }

@@ -57,6 +57,11 @@ impl Total {
         self.0
     }
 
+    /// The sum as the signed number that tallies are kept in. A profile holds far less than what does not fit.
+    pub(crate) fn signed_millionths(self) -> i128 {
+        i128::try_from(self.0).unwrap_or(i128::MAX)
+    }
+
     /// Adds a weight.
     pub fn add(&mut self, weight: Weight) {
         self.0 += u128::from(weight.0);
