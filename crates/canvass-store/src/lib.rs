@@ -1,1 +1,9 @@
-//! store
+//! The `Store` trait, and the local engine: a state machine over the ledger.
+
+pub mod limits;
+mod store;
+
+pub use store::{
+    ChainInput, Health, Pending, PollCursor, PollPage, PollQuery, Receipt, RecordPage, RecordedEntry,
+    Snapshot, Store, StoreError, VoteOutcome, VoteResult,
+};

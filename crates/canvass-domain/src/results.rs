@@ -1,0 +1,368 @@
+//! Results as callers see them: a view of a poll and its tally.
+
+use canvass_counting::Total;
+use serde::{Serialize, Serializer};
+
+use crate::{
+    identifier::{OptionId, PollId, Sequence},
+    method::Method,
+    poll::{Poll, ResultsVisible, Status},
+    tally::Tally,
+    time::Timestamp,
+};
+
+/// A poll's results. Equal sequences mean equal bodies.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Results {
+    /// The poll.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub poll_id: PollId,
+    /// Its question.
+    pub title: String,
+    /// Where it stands.
+    pub status: Status,
+    /// How it is counted.
+    pub method: Method,
+    /// How many of the poll's records are counted; it never goes back.
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub sequence: Sequence,
+    /// Ballots that count.
+    pub votes: u64,
+    /// The options in the poll's order.
+    pub options: Vec<OptionResult>,
+    /// The options that would win now, by id, at most as many as there are seats.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub winners: Vec<OptionId>,
+    /// The options that are tied for what seats are left.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub tied: Vec<OptionId>,
+    /// Whether the count may be seen; if not, only the turnout is told.
+    pub visible: bool,
+    /// Whether no vote can come any more.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// The time of the last record counted.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Timestamp,
+}
+
+/// One option's part of the results.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OptionResult {
+    /// The option.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: OptionId,
+    /// What people read.
+    pub label: String,
+    /// Its votes; a decimal string where votes have weights; absent where the count may not be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
+    pub votes: Option<Figure>,
+    /// Its votes as a part of all, from 0 to 1 and to six places.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+}
+
+/// A number of votes: a JSON number in polls without weights, else a decimal string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Whole votes.
+    Whole(u64),
+    /// Weighted votes.
+    Weighted(Total),
+}
+
+impl Figure {
+    /// A total as a poll shows it.
+    pub fn of(poll: &Poll, total: Total) -> Self {
+        match total.whole_votes() {
+            Some(votes) if !poll.weighted => Self::Whole(votes),
+            _ => Self::Weighted(total),
+        }
+    }
+}
+
+impl Serialize for Figure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Whole(votes) => serializer.serialize_u64(*votes),
+            Self::Weighted(total) => serializer.collect_str(total),
+        }
+    }
+}
+
+/// Whether a reader may see a poll's count. `has_voted` is what is known of the reader.
+pub fn may_see(poll: &Poll, has_voted: bool) -> bool {
+    match poll.results_visible {
+        ResultsVisible::Live => true,
+        ResultsVisible::AfterVote => has_voted || poll.status.is_over(),
+        ResultsVisible::AfterClose => poll.status.is_over(),
+        ResultsVisible::Private => false,
+    }
+}
+
+/// The results of a poll; without `visible`, the turnout alone.
+pub fn results(poll: &Poll, tally: &Tally, visible: bool) -> Results {
+    let total = |index: usize| tally.options.get(index).copied().unwrap_or_default();
+    let option = |(index, option): (usize, &crate::poll::PollOption)| OptionResult {
+        id: option.id.clone(),
+        label: option.label.clone(),
+        votes: visible.then(|| Figure::of(poll, total(index))),
+        share: visible.then(|| share(total(index), tally.weight)),
+    };
+    let leaders = if visible { leaders(&tally.options, usize::from(poll.seats)) } else { Leaders::default() };
+    let ids = |indexes: Vec<usize>| {
+        indexes
+            .into_iter()
+            .filter_map(|index| poll.options.get(index))
+            .map(|option| option.id.clone())
+            .collect()
+    };
+    Results {
+        poll_id: poll.id.clone(),
+        title: poll.title.clone(),
+        status: poll.status,
+        method: poll.method.clone(),
+        sequence: tally.sequence,
+        votes: tally.votes,
+        options: poll.options.iter().enumerate().map(option).collect(),
+        winners: ids(leaders.winners),
+        tied: ids(leaders.tied),
+        visible,
+        is_final: poll.status.is_over(),
+        updated_at: tally.updated_at,
+    }
+}
+
+#[derive(Default)]
+struct Leaders {
+    winners: Vec<usize>,
+    tied: Vec<usize>,
+}
+
+/// The options with the most votes, and those that are tied where not all of them can win. No vote, no win.
+fn leaders(totals: &[Total], seats: usize) -> Leaders {
+    let mut ranked: Vec<usize> = (0..totals.len()).filter(|index| totals[*index] > Total::ZERO).collect();
+    ranked.sort_by_key(|index| (std::cmp::Reverse(totals[*index]), *index));
+    if ranked.len() <= seats {
+        return Leaders { winners: ranked, tied: Vec::new() };
+    }
+    let last = totals[ranked[seats - 1]];
+    if totals[ranked[seats]] < last {
+        ranked.truncate(seats);
+        return Leaders { winners: ranked, tied: Vec::new() };
+    }
+    let tied = ranked.iter().copied().filter(|index| totals[*index] == last).collect();
+    ranked.retain(|index| totals[*index] > last);
+    Leaders { winners: ranked, tied }
+}
+
+/// A part of a whole to six places. It is for people to read; nothing is decided by it.
+#[expect(clippy::cast_precision_loss, reason = "at most a million, which a double holds exactly")]
+fn share(part: Total, whole: Total) -> f64 {
+    const PLACES: u128 = 1_000_000;
+    if whole == Total::ZERO {
+        return 0.0;
+    }
+    let millionths = (part.millionths() * PLACES + whole.millionths() / 2) / whole.millionths();
+    u32::try_from(millionths).map_or(1.0, f64::from) / PLACES as f64
+}
+
+/// A table of options by the values of one dimension. Cells that would show too few people are hidden.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct BreakdownView {
+    /// The poll.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub poll_id: PollId,
+    /// The dimension.
+    pub by: String,
+    /// See [`Results::sequence`].
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub sequence: Sequence,
+    /// Figures below this are hidden.
+    pub minimum_cell: u32,
+    /// The option ids, in the order of each row's figures.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub options: Vec<OptionId>,
+    /// A row for each value.
+    pub values: Vec<BreakdownRow>,
+    /// Ballots that gave no value; null where it would tell a hidden figure.
+    pub unanswered: Option<u64>,
+}
+
+/// One value's row. Null stands for a hidden figure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BreakdownRow {
+    /// The value.
+    pub value: String,
+    /// Ballots that gave it.
+    pub votes: Option<u64>,
+    /// How many of them mark each option.
+    pub options: Vec<Option<u64>>,
+}
+
+/// The breakdown of a poll by one of its dimensions; none if it is not declared.
+pub fn breakdown(poll: &Poll, tally: &Tally, by: &str) -> Option<BreakdownView> {
+    let index = poll.demographics.keys().position(|name| name == by)?;
+    let counts = &tally.breakdowns.get(index)?.values;
+    let answered: u64 = counts.values().map(|count| count.votes).sum();
+    let width = poll.options.len();
+    // The ballots without an answer are a row of the table like any other: left open, they would give a hidden row
+    // away by subtraction from the results.
+    let mut rows: Vec<Vec<u64>> =
+        counts.values().map(|count| row(count.votes, &count.options, width)).collect();
+    rows.push(row(tally.votes - answered, &[], width));
+    let hidden = hide(&rows, u64::from(poll.minimum_cell));
+    let shown = |row: usize, column: usize| (!hidden[row][column]).then(|| rows[row][column]);
+    let values = counts.keys().enumerate().map(|(at, value)| BreakdownRow {
+        value: value.clone(),
+        votes: shown(at, 0),
+        options: (1..=width).map(|column| shown(at, column)).collect(),
+    });
+    Some(BreakdownView {
+        poll_id: poll.id.clone(),
+        by: by.to_owned(),
+        sequence: tally.sequence,
+        minimum_cell: poll.minimum_cell,
+        options: poll.options.iter().map(|option| option.id.clone()).collect(),
+        values: values.collect(),
+        unanswered: shown(rows.len() - 1, 0),
+    })
+}
+
+fn row(votes: u64, options: &[u64], width: usize) -> Vec<u64> {
+    let mut row = Vec::with_capacity(width + 1);
+    row.push(votes);
+    row.extend_from_slice(options);
+    row.resize(width + 1, 0);
+    row
+}
+
+/// Which figures to hide: those below the smallest cell, and as many others that none can be had by subtracting what
+/// is shown from a row's or a column's sum (complementary suppression).
+fn hide(rows: &[Vec<u64>], minimum: u64) -> Vec<Vec<bool>> {
+    let mut hidden: Vec<Vec<bool>> =
+        rows.iter().map(|row| row.iter().map(|&votes| votes > 0 && votes < minimum).collect()).collect();
+    if minimum <= 1 {
+        return hidden;
+    }
+    for (row, cells) in rows.iter().zip(&mut hidden) {
+        // A row of too few ballots tells of them by its zeros too.
+        if row[0] > 0 && row[0] < minimum {
+            cells.fill(true);
+        }
+    }
+    // Each pass hides at least one more figure, so this ends.
+    loop {
+        let lonely_row = (0..rows.len()).find_map(|row| {
+            let columns = 0..rows[row].len();
+            lonely(
+                columns.clone().filter(|column| hidden[row][*column]).count(),
+                columns.map(|column| (row, column)),
+                rows,
+                &hidden,
+            )
+        });
+        let lonely_column = || {
+            (0..rows.first().map_or(0, Vec::len)).find_map(|column| {
+                let places = (0..rows.len()).map(|row| (row, column));
+                lonely((0..rows.len()).filter(|row| hidden[*row][column]).count(), places, rows, &hidden)
+            })
+        };
+        match lonely_row.or_else(lonely_column) {
+            Some((row, column)) => hidden[row][column] = true,
+            None => return hidden,
+        }
+    }
+}
+
+/// The smallest figure still shown in a line in which just one is hidden.
+fn lonely(
+    hidden_count: usize,
+    line: impl Iterator<Item = (usize, usize)>,
+    rows: &[Vec<u64>],
+    hidden: &[Vec<bool>],
+) -> Option<(usize, usize)> {
+    if hidden_count != 1 {
+        return None;
+    }
+    line.filter(|(row, column)| !hidden[*row][*column]).min_by_key(|(row, column)| rows[*row][*column])
+}
+
+/// The width of a timeline's steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimelineWidth {
+    /// A minute.
+    Minute,
+    /// An hour.
+    Hour,
+    /// A day of UTC.
+    Day,
+}
+
+/// Votes over time.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineView {
+    /// The poll.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub poll_id: PollId,
+    /// See [`Results::sequence`].
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub sequence: Sequence,
+    /// Steps in which something happened, oldest first.
+    pub steps: Vec<TimelineRow>,
+}
+
+/// One step of a timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineRow {
+    /// When the step begins.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// Votes cast by voters who had none.
+    pub votes: u64,
+    /// Votes changed.
+    pub changed: u64,
+    /// Votes withdrawn.
+    pub withdrawn: u64,
+}
+
+/// Votes over time by the minute, hour or day.
+pub fn timeline(poll: &Poll, tally: &Tally, width: TimelineWidth) -> TimelineView {
+    let mut steps: Vec<TimelineRow> = Vec::new();
+    let mut add = |second: i64, step: crate::tally::TimelineStep| {
+        let at = Timestamp::default().plus_seconds(second);
+        match steps.last_mut() {
+            Some(row) if row.at == at => {
+                row.votes += step.cast;
+                row.changed += step.changed;
+                row.withdrawn += step.withdrawn;
+            }
+            _ => steps.push(TimelineRow {
+                at,
+                votes: step.cast,
+                changed: step.changed,
+                withdrawn: step.withdrawn,
+            }),
+        }
+    };
+    match width {
+        TimelineWidth::Minute => tally.timeline.minutes().for_each(|(at, step)| add(at, step)),
+        TimelineWidth::Hour => tally.timeline.hours().for_each(|(at, step)| add(at, step)),
+        TimelineWidth::Day => {
+            const DAY: i64 = 86_400;
+            tally.timeline.hours().for_each(|(at, step)| add(at.div_euclid(DAY) * DAY, step));
+        }
+    }
+    TimelineView { poll_id: poll.id.clone(), sequence: tally.sequence, steps }
+}

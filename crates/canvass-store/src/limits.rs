@@ -1,0 +1,14 @@
+//! Every bound of the engines, in one place.
+
+/// Records that one page of [`Store::records`](crate::Store::records) holds at most.
+pub const RECORDS_PAGE: usize = 4_096;
+/// Votes that may wait for the writer at once; more are turned away with 503.
+pub const QUEUE_VOTES_MAX: usize = 65_536;
+/// Votes decided and made durable in one commit.
+pub const COMMIT_VOTES_MAX: usize = 8_192;
+/// Bytes of one commit.
+pub const COMMIT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Polls that one listing returns at most.
+pub const POLLS_PAGE_MAX: usize = 200;
+/// Polls that one local store holds.
+pub const POLLS_MAX: usize = 1_000_000;

@@ -1,0 +1,219 @@
+//! What every engine does: a few verbs of the domain, and its own kinds of failure.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use canvass_domain::{
+    Poll, PollId, Refusal, Sequence, Timestamp, VoteId, VoterId,
+    code::CodeHash,
+    decide::PollCommand,
+    key::Key,
+    poll::{NewPoll, Status},
+    record::{Chain, Entry, Setting},
+    tally::Tally,
+    vote::{Operation, StoredVote, VoteCommand},
+};
+use tokio::sync::watch;
+
+/// An answer that is on its way.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Where polls and votes are kept. One conformance suite runs on every engine.
+///
+/// Whatever is answered is durable. A command that failed with [`StoreError::Refused`] or [`StoreError::Unavailable`]
+/// changed nothing; one that failed with [`StoreError::OutcomeUnknown`] may have, and can be sent again: votes by
+/// their idempotency key or by the rule that a voter votes once, steps in a poll's life because they are done once.
+pub trait Store: Send + Sync + 'static {
+    /// Creates a poll under the id that it asks for, or the given one.
+    fn create_poll<'a>(
+        &'a self,
+        request: NewPoll,
+        given_id: PollId,
+        actor: &'a str,
+    ) -> Pending<'a, Arc<Poll>>;
+
+    /// Changes a poll, or takes a step in its life; answers with the poll afterwards. With `expected_version`, only
+    /// that version is changed.
+    fn change_poll<'a>(
+        &'a self,
+        poll: &'a PollId,
+        command: PollCommand,
+        expected_version: Option<u64>,
+        actor: &'a str,
+    ) -> Pending<'a, Arc<Poll>>;
+
+    /// Adds one-time codes by their hashes.
+    fn add_codes<'a>(&'a self, poll: &'a PollId, hashes: Vec<CodeHash>, actor: &'a str) -> Pending<'a, ()>;
+
+    /// A poll as it stands.
+    fn poll<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Arc<Poll>>;
+
+    /// Polls, newest first.
+    fn list_polls(&self, query: PollQuery) -> Pending<'_, PollPage>;
+
+    /// Casts, changes or withdraws votes in one poll, each on its own; the answers are in the order of the commands.
+    fn vote<'a>(&'a self, poll: &'a PollId, commands: Vec<VoteCommand>) -> Pending<'a, Vec<VoteResult>>;
+
+    /// A voter's vote that counts.
+    fn read_vote<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId) -> Pending<'a, Option<StoredVote>>;
+
+    /// A poll with its tally, which belong together.
+    fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot>;
+
+    /// A poll's records after a sequence, oldest first: at most about [`RECORDS_PAGE`](crate::limits::RECORDS_PAGE),
+    /// and none at the end.
+    fn records<'a>(&'a self, poll: &'a PollId, after: Sequence) -> Pending<'a, RecordPage>;
+
+    /// Tells of each new sequence of a poll; only the newest is kept for a slow watcher.
+    fn watch<'a>(&'a self, poll: &'a PollId) -> Pending<'a, watch::Receiver<Sequence>>;
+
+    /// All API keys.
+    fn keys(&self) -> Pending<'_, Vec<Arc<Key>>>;
+
+    /// Makes a key or replaces the one with its id.
+    fn put_key(&self, key: Key) -> Pending<'_, ()>;
+
+    /// A setting's value; made with the given one if it is not there yet.
+    fn setting(&self, setting: Setting) -> Pending<'_, String>;
+
+    /// How the engine does.
+    fn health(&self) -> Health;
+}
+
+/// What one vote's command came to.
+pub type VoteResult = Result<VoteOutcome, StoreError>;
+
+/// A vote that was accepted, now or before.
+#[derive(Clone, Debug, PartialEq)]
+pub enum VoteOutcome {
+    /// It was recorded now.
+    Accepted(Receipt),
+    /// It was recorded before under the same idempotency key.
+    Replayed(Box<StoredVote>),
+}
+
+/// What an accepted vote's answer needs beside the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The vote's id.
+    pub vote_id: VoteId,
+    /// What was done: a vote cast by a voter who had voted is a change.
+    pub operation: Operation,
+    /// When it was accepted.
+    pub cast_at: Timestamp,
+    /// Its record's place in the poll's ledger; none on an engine that learns it only later.
+    pub sequence: Option<Sequence>,
+}
+
+/// A poll with its tally, as they stood together.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The poll.
+    pub poll: Arc<Poll>,
+    /// Its tally.
+    pub tally: Arc<Tally>,
+}
+
+/// Which polls to list.
+#[derive(Clone, Debug)]
+pub struct PollQuery {
+    /// Only those that stand there.
+    pub status: Option<Status>,
+    /// At most so many.
+    pub limit: usize,
+    /// Only those after the page that gave this cursor.
+    pub cursor: Option<PollCursor>,
+}
+
+/// The last poll of a page: polls are listed by creation, newest first, and by id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PollCursor {
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Its id.
+    pub id: PollId,
+}
+
+/// A page of polls.
+#[derive(Clone, Debug)]
+pub struct PollPage {
+    /// The polls.
+    pub polls: Vec<Arc<Poll>>,
+    /// Where the next page begins; none if there is none.
+    pub next: Option<PollCursor>,
+}
+
+/// Some of a poll's records, with the head of the chain after the last of them.
+#[derive(Clone, Debug, Default)]
+pub struct RecordPage {
+    /// The records, oldest first.
+    pub entries: Vec<RecordedEntry>,
+}
+
+/// A record with what links it to the one before.
+#[derive(Clone, Debug)]
+pub struct RecordedEntry {
+    /// The record.
+    pub entry: Entry,
+    /// SHA-256 over the chain's head before, the kind and the body.
+    pub chain_input: ChainInput,
+}
+
+/// The bytes that a record adds to its poll's chain.
+#[derive(Clone)]
+pub struct ChainInput {
+    /// The record's kind.
+    pub kind: canvass_domain::record::Kind,
+    /// Its body.
+    pub body: Box<[u8]>,
+}
+
+impl ChainInput {
+    /// The head of the chain after this record.
+    pub fn link(&self, chain: &Chain) -> Chain {
+        canvass_domain::record::link(chain, self.kind, &self.body)
+    }
+}
+
+impl fmt::Debug for ChainInput {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ChainInput({:?}, {} bytes)", self.kind, self.body.len())
+    }
+}
+
+/// How an engine does.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// Why nothing can be written now; none if all is well.
+    pub trouble: Option<String>,
+    /// Named figures of the engine, by their metric's name.
+    pub figures: Vec<(&'static str, f64)>,
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum StoreError {
+    /// The rules forbid it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It cannot be done now; nothing changed. `retry_after` says when to try again.
+    #[error("the store cannot take this now: {reason}")]
+    Unavailable {
+        /// For the operator's log.
+        reason: &'static str,
+        /// For the caller.
+        retry_after: Duration,
+    },
+    /// The answer was lost on the way; it may have been done.
+    #[error("the outcome is unknown")]
+    OutcomeUnknown,
+    /// What was stored cannot be read back. The text is for the operator's log and names the place.
+    #[error("stored data is damaged: {0}")]
+    Corrupt(String),
+}
+
+impl StoreError {
+    /// Nothing changed, and a second's wait may help.
+    pub fn busy(reason: &'static str) -> Self {
+        Self::Unavailable { reason, retry_after: Duration::from_secs(1) }
+    }
+}
