@@ -274,10 +274,14 @@ impl Serialize for BallotView<'_> {
                 let ids: Vec<_> = choices.iter().map(|index| self.id(*index)).collect();
                 map.serialize_entry("choices", &ids)?;
             }
-            Ballot::Ranking(ranks) => map.serialize_entry("ranking", &RanksView { view: self, ranks })?,
-            Ballot::Scores(marks) => map.serialize_entry("scores", &MarksView { view: self, marks })?,
+            Ballot::Ranking(ranks) => {
+                map.serialize_entry("ranking", &RanksView { view: self, ranks })?;
+            }
+            Ballot::Scores(marks) => {
+                map.serialize_entry("scores", &MarksView { view: self, marks })?;
+            }
             Ballot::Allocation(marks) => {
-                map.serialize_entry("allocation", &MarksView { view: self, marks })?
+                map.serialize_entry("allocation", &MarksView { view: self, marks })?;
             }
         }
         map.end()

@@ -109,7 +109,7 @@ impl Tally {
         match &entry.record {
             Record::Poll(event) => self.fold_event(sequence, at, Some(&event.poll)),
             Record::Vote(vote) => {
-                self.fold_vote(sequence, at, vote.removed().as_ref(), vote.added().as_ref())
+                self.fold_vote(sequence, at, vote.removed().as_ref(), vote.added().as_ref());
             }
             Record::Codes(_) | Record::Key(_) | Record::Setting(_) => self.fold_event(sequence, at, None),
         }

@@ -1,6 +1,7 @@
 //! The `Store` trait, and the local engine: a state machine over the ledger.
 
 pub mod limits;
+pub mod local;
 mod store;
 
 pub use store::{

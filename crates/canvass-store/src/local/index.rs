@@ -1,0 +1,278 @@
+//! Who has voted in one poll: from a hash of the voter to the place of the voter's latest record.
+//!
+//! A slot is 12 bytes: 48 bits of the hash and 48 bits of place. What 48 bits cannot tell apart, the record itself
+//! settles. The table grows without a pause that anyone could feel: it is cut into shards that are split one at a time
+//! (linear hashing: Litwin, 1980), and each shard is a small open-addressing table that grows by a quarter. At four
+//! fifths full at most, a voter takes 15 to 19 bytes. Shards are shared until written to, so that a checkpoint takes
+//! the whole index at one moment without stopping the writer.
+
+use std::sync::Arc;
+
+use canvass_ledger::Position;
+
+/// 48 bits of a voter's keyed hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Fingerprint(u64);
+
+const FINGERPRINT_BITS: u32 = 48;
+
+impl Fingerprint {
+    pub(super) fn of_hash(hash: u64) -> Self {
+        Self(hash >> (u64::BITS - FINGERPRINT_BITS))
+    }
+}
+
+/// Bytes of a slot, in memory and in a checkpoint.
+pub(super) const SLOT_BYTES: usize = 12;
+
+/// A fingerprint and a place; all zero if empty. Places are kept divided by 8, which all records are aligned to, plus
+/// one, so that no used slot is zero.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Slot([u8; SLOT_BYTES]);
+
+impl Slot {
+    fn new(fingerprint: Fingerprint, place: Position) -> Self {
+        let mut bytes = [0; SLOT_BYTES];
+        bytes[..6].copy_from_slice(&fingerprint.0.to_le_bytes()[..6]);
+        bytes[6..].copy_from_slice(&(place.get() / 8 + 1).to_le_bytes()[..6]);
+        Self(bytes)
+    }
+
+    fn is_empty(self) -> bool {
+        self.0 == [0; SLOT_BYTES]
+    }
+
+    fn fingerprint(self) -> Fingerprint {
+        Fingerprint(number(&self.0[..6]))
+    }
+
+    fn place(self) -> Position {
+        Position::from((number(&self.0[6..]) - 1) * 8)
+    }
+}
+
+fn number(six: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes[..6].copy_from_slice(six);
+    u64::from_le_bytes(bytes)
+}
+
+/// Voters of one shard on average.
+const SHARD_VOTERS: usize = 4_096;
+/// The shards that 16 bits of a fingerprint can name. Past 268 million voters of one poll, shards grow larger instead.
+const SHARDS_MAX: usize = 1 << 16;
+
+/// The latest record of every voter of one poll.
+#[derive(Clone, Default)]
+pub(super) struct VoterIndex {
+    shards: Vec<Arc<Shard>>,
+    len: usize,
+}
+
+impl VoterIndex {
+    /// How many voters have a record.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Bytes of memory that the slots take.
+    pub(super) fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| shard.slots.len() * SLOT_BYTES).sum()
+    }
+
+    /// The places that may be the voter's: none for nearly every voter without a record, one for nearly every other.
+    pub(super) fn candidates(&self, fingerprint: Fingerprint) -> impl Iterator<Item = Position> {
+        self.shards
+            .get(shard_of(fingerprint, self.shards.len()))
+            .into_iter()
+            .flat_map(move |shard| shard.probe(fingerprint))
+            .map(Slot::place)
+    }
+
+    /// Sets a voter's latest place: a new one, or instead of the one known before.
+    pub(super) fn set(&mut self, fingerprint: Fingerprint, before: Option<Position>, place: Position) {
+        if self.shards.is_empty() {
+            self.shards.push(Arc::default());
+        }
+        let shard_count = self.shards.len();
+        let shard = Arc::make_mut(&mut self.shards[shard_of(fingerprint, shard_count)]);
+        if let Some(before) = before
+            && shard.replace(Slot::new(fingerprint, before), Slot::new(fingerprint, place))
+        {
+            return;
+        }
+        shard.insert(Slot::new(fingerprint, place));
+        self.len += 1;
+        if self.len > shard_count * SHARD_VOTERS && shard_count < SHARDS_MAX {
+            self.split();
+        }
+    }
+
+    /// Adds one shard, which takes its voters from the one that has stood for both.
+    fn split(&mut self) {
+        let added = self.shards.len();
+        let from = added - highest_power_of_two(added);
+        let (mut stay, mut go) = (Shard::default(), Shard::default());
+        for slot in self.shards[from].used() {
+            let target = shard_of(slot.fingerprint(), added + 1);
+            if target == added { go.insert(slot) } else { stay.insert(slot) }
+        }
+        self.shards[from] = Arc::new(stay);
+        self.shards.push(Arc::new(go));
+    }
+
+    /// The bytes of each shard, its slots as they lie. Each shard is let go once it is given.
+    pub(super) fn into_encoded_shards(self) -> impl Iterator<Item = Vec<u8>> {
+        self.shards.into_iter().map(|shard| shard.slots.iter().flat_map(|slot| slot.0).collect())
+    }
+
+    /// Adds a shard as [`VoterIndex::into_encoded_shards`] gave it; false if the bytes cannot be one.
+    pub(super) fn push_encoded_shard(&mut self, bytes: &[u8]) -> bool {
+        let (slots, rest) = bytes.as_chunks::<SLOT_BYTES>();
+        let slots: Vec<Slot> = slots.iter().map(|slot| Slot(*slot)).collect();
+        let used = slots.iter().filter(|slot| !slot.is_empty()).count();
+        if !rest.is_empty() || (used > 0 && used >= slots.len()) {
+            return false;
+        }
+        self.len += used;
+        self.shards.push(Arc::new(Shard { slots, used }));
+        true
+    }
+}
+
+/// Which of so many shards holds a fingerprint.
+fn shard_of(fingerprint: Fingerprint, shard_count: usize) -> usize {
+    let Some(count) = std::num::NonZero::new(shard_count) else { return 0 };
+    let low =
+        usize::from(u16::from_le_bytes([fingerprint.0.to_le_bytes()[0], fingerprint.0.to_le_bytes()[1]]));
+    let power = highest_power_of_two(count.get());
+    let wide = low & (2 * power - 1);
+    if wide < shard_count { wide } else { low & (power - 1) }
+}
+
+fn highest_power_of_two(number: usize) -> usize {
+    1 << (usize::BITS - 1 - number.leading_zeros())
+}
+
+#[derive(Clone, Default)]
+struct Shard {
+    slots: Vec<Slot>,
+    used: usize,
+}
+
+impl Shard {
+    /// Where the search for a fingerprint begins: by its high bits, since the low ones chose the shard.
+    fn home(&self, fingerprint: Fingerprint) -> usize {
+        let product = u128::from(fingerprint.0) * self.slots.len() as u128;
+        usize::try_from(product >> FINGERPRINT_BITS).unwrap_or(0)
+    }
+
+    fn probe(&self, fingerprint: Fingerprint) -> impl Iterator<Item = Slot> {
+        let home = if self.slots.is_empty() { 0 } else { self.home(fingerprint) };
+        let (before, after) = self.slots.split_at(home);
+        after
+            .iter()
+            .chain(before)
+            .copied()
+            .take_while(|slot| !slot.is_empty())
+            .filter(move |slot| slot.fingerprint() == fingerprint)
+    }
+
+    fn replace(&mut self, before: Slot, after: Slot) -> bool {
+        if self.slots.is_empty() {
+            return false;
+        }
+        let mut at = self.home(before.fingerprint());
+        while !self.slots[at].is_empty() {
+            if self.slots[at] == before {
+                self.slots[at] = after;
+                return true;
+            }
+            at = self.after(at);
+        }
+        false
+    }
+
+    fn insert(&mut self, slot: Slot) {
+        if (self.used + 1) * 5 > self.slots.len() * 4 {
+            self.grow();
+        }
+        self.place(slot);
+        self.used += 1;
+    }
+
+    fn place(&mut self, slot: Slot) {
+        let mut at = self.home(slot.fingerprint());
+        while !self.slots[at].is_empty() {
+            at = self.after(at);
+        }
+        self.slots[at] = slot;
+    }
+
+    fn after(&self, at: usize) -> usize {
+        if at + 1 == self.slots.len() { 0 } else { at + 1 }
+    }
+
+    fn grow(&mut self) {
+        let wider = (self.slots.len() + self.slots.len() / 4).max(8);
+        let before = std::mem::replace(&mut self.slots, vec![Slot::default(); wider]);
+        before.into_iter().filter(|slot| !slot.is_empty()).for_each(|slot| self.place(slot));
+    }
+
+    fn used(&self) -> impl Iterator<Item = Slot> {
+        self.slots.iter().copied().filter(|slot| !slot.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A spread of fingerprints like a good hash's.
+    fn fingerprint(number: u64) -> Fingerprint {
+        Fingerprint::of_hash(number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    #[test]
+    fn a_million_voters_are_found_and_no_other() {
+        let mut index = VoterIndex::default();
+        for number in 1..=1_000_000_u64 {
+            index.set(fingerprint(number), None, Position::from(number * 8));
+        }
+        for number in (1..=1_000_000_u64).step_by(97) {
+            assert!(index.candidates(fingerprint(number)).any(|place| place == Position::from(number * 8)));
+        }
+        let strangers = (2_000_001..2_010_000_u64)
+            .filter(|number| index.candidates(fingerprint(*number)).next().is_some());
+        assert_eq!(strangers.count(), 0);
+        assert_eq!(index.len(), 1_000_000);
+        assert!(index.bytes() <= 20 * index.len(), "{} bytes a voter", index.bytes() / index.len());
+    }
+
+    proptest! {
+        /// The index agrees with a plain map, whatever is set in whatever order, and after a checkpoint too.
+        #[test]
+        fn agrees_with_a_map(steps in proptest::collection::vec((0_u64..500, 0_u64..100_000), 0..3_000)) {
+            let mut index = VoterIndex::default();
+            let mut map: HashMap<u64, Position> = HashMap::new();
+            for (voter, place) in steps {
+                let place = Position::from(place * 8);
+                let before = map.insert(voter, place);
+                index.set(fingerprint(voter), before, place);
+            }
+            let mut copied = VoterIndex::default();
+            for bytes in index.into_encoded_shards() {
+                prop_assert!(copied.push_encoded_shard(&bytes));
+            }
+            for (voter, place) in &map {
+                let found: Vec<_> = copied.candidates(fingerprint(*voter)).collect();
+                prop_assert_eq!(found, vec![*place]);
+            }
+            prop_assert_eq!(copied.len(), map.len());
+        }
+    }
+}

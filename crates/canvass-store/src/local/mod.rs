@@ -1,0 +1,341 @@
+//! The local engine: one machine, one writer, and the ledger as the truth.
+//!
+//! Architecture invariant: nothing that a reader can see, and no answer, comes before the ledger has made it durable.
+//! The writer ([`writer`]) decides; readers look at what it published ([`shared`]); a voter's way back to an earlier
+//! vote is the index ([`index`]); a poll's way to its own records is its list of places ([`places`]).
+
+mod checkpoint;
+mod doctor;
+mod index;
+mod lane;
+mod open;
+mod places;
+mod shared;
+mod writer;
+
+use std::{
+    fs::File,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    thread::{self, JoinHandle},
+};
+
+use canvass_domain::{
+    Poll, PollId, Sequence, Timestamp, VoterId,
+    code::CodeHash,
+    decide::PollCommand,
+    key::Key,
+    poll::NewPoll,
+    record::{Setting, decode_place},
+    vote::{Operation, StoredVote, VoteCommand},
+};
+use canvass_ledger::{Position, RecordRef};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+pub use self::{
+    doctor::{Finding, Report, examine},
+    open::{OpenError, Opened},
+};
+use self::{
+    lane::{Reply, ReplyTo, reply},
+    shared::{PollCell, Shared, corrupt, decode, hash_voter},
+    writer::{Prepared, Queue, Work, stopped},
+};
+use crate::{
+    ChainInput, Health, Pending, PollPage, PollQuery, RecordPage, RecordedEntry, Snapshot, Store, StoreError,
+    VoteResult,
+    limits::{POLLS_PAGE_MAX, QUEUE_VOTES_MAX, RECORDS_PAGE},
+};
+
+/// Where the time comes from. A poll's records never go back in time, whatever the clock does.
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+}
+
+impl<F: Fn() -> Timestamp + Send + Sync> Clock for F {
+    fn now(&self) -> Timestamp {
+        self()
+    }
+}
+
+/// How a local store is kept.
+#[derive(Clone, Debug)]
+pub struct LocalOptions {
+    /// The data directory; it is made if it is missing.
+    pub directory: PathBuf,
+    /// 16 random bytes, used where the directory has none yet: they keep voters from choosing colliding ids.
+    pub hash_key: [u8; 16],
+    /// A checkpoint is written each so many bytes of ledger.
+    pub checkpoint_bytes: u64,
+    /// How the ledger is kept.
+    pub ledger: canvass_ledger::Options,
+}
+
+impl LocalOptions {
+    /// The usual options for a directory.
+    pub fn new(directory: impl Into<PathBuf>, hash_key: [u8; 16]) -> Self {
+        Self {
+            directory: directory.into(),
+            hash_key,
+            checkpoint_bytes: 256 * 1024 * 1024,
+            ledger: canvass_ledger::Options::default(),
+        }
+    }
+}
+
+/// A store in a directory of this machine.
+pub struct LocalStore {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    _lock: File,
+}
+
+impl LocalStore {
+    /// Opens a data directory, or begins one, and starts its writer.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. Damage to acknowledged records is always an error, and changes nothing.
+    pub fn open(options: &LocalOptions, clock: Arc<dyn Clock>) -> Result<(Self, Opened), OpenError> {
+        let ready = open::open(options, clock)?;
+        let (writer, opened) = (ready.writer, ready.opened);
+        let thread = thread::Builder::new()
+            .name("canvass-writer".into())
+            .spawn(move || writer.run())
+            .map_err(|source| OpenError::Directory { path: options.directory.clone(), source })?;
+        let store = Self {
+            shared: ready.shared,
+            queue: ready.queue,
+            writer: Mutex::new(Some(thread)),
+            _lock: ready.lock,
+        };
+        Ok((store, opened))
+    }
+
+    /// Lets the writer finish what was asked before, write a checkpoint, and end. What is asked afterwards is turned
+    /// away. It waits, so it is not for a thread that drives a runtime.
+    pub fn close(&self) {
+        let _ = self.queue.push(Work::Stop);
+        if let Some(writer) = self.writer.lock().take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the writer ended with a panic");
+        }
+    }
+
+    fn ask<T>(&self, work: Work, reply: Reply<T>) -> impl Future<Output = Result<T, StoreError>> + use<T> {
+        let pushed = self.queue.push(work);
+        async move { if pushed.is_ok() { reply.wait().await } else { Err(stopped()) } }
+    }
+
+    async fn vote_in(
+        &self,
+        poll: &PollId,
+        commands: Vec<VoteCommand>,
+    ) -> Result<Vec<VoteResult>, StoreError> {
+        let cell = self.shared.cell(poll)?;
+        let waiting = &self.shared.figures.votes_waiting;
+        let count = commands.len();
+        if waiting.fetch_add(count, Ordering::Relaxed) + count > QUEUE_VOTES_MAX {
+            waiting.fetch_sub(count, Ordering::Relaxed);
+            return Err(StoreError::busy("too many votes wait for the writer"));
+        }
+        let _counted = Waiting { shared: &self.shared, count };
+        let votes = commands.into_iter().map(|command| Prepared::new(&self.shared, command)).collect();
+        let (to, answer) = reply();
+        self.ask(Work::Votes { cell, votes, reply: to }, answer).await
+    }
+
+    fn read_vote_now(&self, poll: &PollId, voter: &VoterId) -> Result<Option<StoredVote>, StoreError> {
+        let cell = self.shared.cell(poll)?;
+        let hash = hash_voter(&self.shared.hash_key, voter.as_str().as_bytes());
+        let latest = self.shared.latest(&cell.voters.read(), hash, voter)?;
+        Ok(latest.map(|(_, vote)| vote).filter(|vote| vote.operation != Operation::Withdraw))
+    }
+}
+
+impl Drop for LocalStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Counts votes as waiting until their answer is there, or nobody waits for it any more.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    count: usize,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.shared.figures.votes_waiting.fetch_sub(self.count, Ordering::Relaxed);
+    }
+}
+
+/// Asks the writer, and waits for its answer.
+macro_rules! ask {
+    ($store:expr, $to:ident => $work:expr) => {{
+        let ($to, answer): (ReplyTo<_>, Reply<_>) = reply();
+        let asked = $store.ask($work, answer);
+        Box::pin(asked)
+    }};
+}
+
+impl Store for LocalStore {
+    fn create_poll<'a>(
+        &'a self,
+        request: NewPoll,
+        given_id: PollId,
+        actor: &'a str,
+    ) -> Pending<'a, Arc<Poll>> {
+        let actor = actor.to_owned();
+        ask!(self, reply => Work::Create { request: Box::new(request), given_id, actor, reply })
+    }
+
+    fn change_poll<'a>(
+        &'a self,
+        poll: &'a PollId,
+        command: PollCommand,
+        expected: Option<u64>,
+        actor: &'a str,
+    ) -> Pending<'a, Arc<Poll>> {
+        Box::pin(async move {
+            let cell = self.shared.cell(poll)?;
+            let actor = actor.to_owned();
+            ask!(self, reply => Work::Change { cell, command, expected, actor, reply }).await
+        })
+    }
+
+    fn add_codes<'a>(&'a self, poll: &'a PollId, hashes: Vec<CodeHash>, actor: &'a str) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let cell = self.shared.cell(poll)?;
+            let actor = actor.to_owned();
+            ask!(self, reply => Work::Codes { cell, hashes, actor, reply }).await
+        })
+    }
+
+    fn poll<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Arc<Poll>> {
+        let found = self.shared.cell(poll).map(|cell| Arc::clone(&cell.snapshot.read().poll));
+        Box::pin(std::future::ready(found))
+    }
+
+    fn list_polls(&self, query: PollQuery) -> Pending<'_, PollPage> {
+        let query = PollQuery { limit: query.limit.clamp(1, POLLS_PAGE_MAX), ..query };
+        Box::pin(std::future::ready(Ok(self.shared.list(&query))))
+    }
+
+    fn vote<'a>(&'a self, poll: &'a PollId, commands: Vec<VoteCommand>) -> Pending<'a, Vec<VoteResult>> {
+        Box::pin(self.vote_in(poll, commands))
+    }
+
+    fn read_vote<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId) -> Pending<'a, Option<StoredVote>> {
+        Box::pin(std::future::ready(self.read_vote_now(poll, voter)))
+    }
+
+    fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot> {
+        Box::pin(std::future::ready(self.shared.cell(poll).map(|cell| cell.snapshot.read().clone())))
+    }
+
+    fn records<'a>(&'a self, poll: &'a PollId, after: Sequence) -> Pending<'a, RecordPage> {
+        Box::pin(async move {
+            let (cell, shared) = (self.shared.cell(poll)?, Arc::clone(&self.shared));
+            // Reading thousands of records takes a while and may wait for the disk.
+            let read = tokio::task::spawn_blocking(move || read_page(&shared, &cell, after));
+            read.await.unwrap_or_else(|_| Err(StoreError::busy("the reading thread ended")))
+        })
+    }
+
+    fn watch<'a>(&'a self, poll: &'a PollId) -> Pending<'a, watch::Receiver<Sequence>> {
+        Box::pin(std::future::ready(self.shared.cell(poll).map(|cell| cell.sequence.subscribe())))
+    }
+
+    fn keys(&self) -> Pending<'_, Vec<Arc<Key>>> {
+        Box::pin(std::future::ready(Ok(self.shared.keys())))
+    }
+
+    fn put_key(&self, key: Key) -> Pending<'_, ()> {
+        ask!(self, reply => Work::Key { key: Box::new(key), reply })
+    }
+
+    fn setting(&self, setting: Setting) -> Pending<'_, String> {
+        ask!(self, reply => Work::Setting { setting, reply })
+    }
+
+    fn health(&self) -> Health {
+        health(&self.shared, &self.queue)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
+fn health(shared: &Shared, queue: &Queue) -> Health {
+    let figures = &shared.figures;
+    let (mut index_bytes, mut voters) = (0, 0);
+    for cell in shared.cells() {
+        let known = cell.voters.read();
+        index_bytes += known.index.bytes() + known.places.bytes();
+        voters += known.index.len();
+    }
+    let figures = vec![
+        ("canvass_ledger_bytes", shared.reader.durable_end().get() as f64),
+        ("canvass_ledger_commits_total", figures.commits.load(Ordering::Relaxed) as f64),
+        ("canvass_ledger_records_total", figures.records.load(Ordering::Relaxed) as f64),
+        (
+            "canvass_ledger_commit_seconds_total",
+            figures.sync_microseconds.load(Ordering::Relaxed) as f64 / 1e6,
+        ),
+        ("canvass_ledger_checkpoint_bytes", figures.checkpoint_position.load(Ordering::Relaxed) as f64),
+        ("canvass_queue_votes", figures.votes_waiting.load(Ordering::Relaxed) as f64),
+        ("canvass_index_bytes", index_bytes as f64),
+        ("canvass_index_voters", voters as f64),
+        ("canvass_polls", shared.poll_count() as f64),
+    ];
+    let trouble = queue
+        .is_closed()
+        .then(|| "the ledger takes no more records until the server is restarted".to_owned());
+    Health { trouble, figures }
+}
+
+/// Records that lie this far apart on average are read one by one; closer ones in one sweep.
+const SWEEP_BYTES_PER_RECORD: u64 = 1_024;
+
+fn read_page(shared: &Shared, cell: &PollCell, after: Sequence) -> Result<RecordPage, StoreError> {
+    let positions: Vec<Position> = cell.voters.read().places.after(after, RECORDS_PAGE).collect();
+    let (Some(first), Some(last)) = (positions.first(), positions.last()) else {
+        return Ok(RecordPage::default());
+    };
+    let span = last.get() - first.get();
+    let mut entries = Vec::with_capacity(positions.len());
+    if span > positions.len() as u64 * SWEEP_BYTES_PER_RECORD {
+        for position in positions {
+            let (entry, kind, body) = shared.entry_at(position)?;
+            entries.push(RecordedEntry { entry, chain_input: ChainInput { kind, body } });
+        }
+        return Ok(RecordPage { entries });
+    }
+    let mut failure = None;
+    let mut visit = |record: RecordRef<'_>| match recorded(record, cell) {
+        Ok(recorded) => {
+            entries.extend(recorded);
+            std::ops::ControlFlow::Continue(())
+        }
+        Err(error) => {
+            failure = Some(error);
+            std::ops::ControlFlow::Break(())
+        }
+    };
+    let scanned = shared.reader.scan(*first, Position::from(last.get() + 1), &mut visit);
+    match failure {
+        Some(error) => Err(error),
+        None => scanned.map(|_| RecordPage { entries }).map_err(|error| corrupt(&error)),
+    }
+}
+
+fn recorded(record: RecordRef<'_>, cell: &PollCell) -> Result<Option<RecordedEntry>, StoreError> {
+    if !decode_place(record.body).is_ok_and(|place| place.poll == cell.number) {
+        return Ok(None);
+    }
+    let (entry, kind) = decode(record)?;
+    Ok(Some(RecordedEntry { entry, chain_input: ChainInput { kind, body: record.body.into() } }))
+}

@@ -1,0 +1,911 @@
+//! The single writer: takes whatever has arrived, decides it in order, makes it durable at once, then tells.
+//!
+//! What it knows of each poll ([`PollState`]) is what is durable; a commit works on copies, so that a commit that was
+//! not written leaves no trace. Nothing is published or answered before the ledger has it.
+
+use std::{
+    collections::BTreeSet,
+    mem,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use canvass_domain::{
+    Poll, PollId, Refusal, Sequence, Timestamp,
+    code::{CodeHash, Codes},
+    decide::{self, AcceptedVote, Facts, PollCommand, VoteDecision},
+    key::Key,
+    poll::NewPoll,
+    record::{
+        self, Chain, CodesAdded, Kind, Place, PollEvent, PollNumber, REGISTRY, Record, Setting, Step,
+        VoteBody, hexadecimal,
+    },
+    tally::Tally,
+    vote::{Marked, Operation, Personal, PersonalHash, StoredVote, VoteCommand},
+};
+use canvass_ledger::{AppendError, Batch, Ledger, Position, PushError};
+use parking_lot::{Condvar, Mutex, RwLockWriteGuard};
+use rustc_hash::FxHashMap;
+
+use super::{
+    Clock,
+    checkpoint::{Capture, CapturedPoll, Checkpointer},
+    index::Fingerprint,
+    lane::{Outbox, ReplyTo},
+    shared::{PollCell, Shared, Voters, vote_of},
+};
+use crate::{
+    Receipt, Snapshot, StoreError, VoteOutcome, VoteResult,
+    limits::{COMMIT_BYTES_MAX, COMMIT_VOTES_MAX, POLLS_MAX},
+};
+
+/// How long an idle writer sleeps at most before it looks at the clock again: a clock may jump.
+const NAP_MAX: Duration = Duration::from_secs(1);
+
+/// A vote's command with what could be worked out before it reached the writer.
+pub(super) struct Prepared {
+    pub(super) command: VoteCommand,
+    pub(super) hash: u64,
+    pub(super) personal: Vec<u8>,
+    pub(super) personal_hash: PersonalHash,
+}
+
+impl Prepared {
+    pub(super) fn new(shared: &Shared, command: VoteCommand) -> Self {
+        let hash = super::shared::hash_voter(&shared.hash_key, command.voter.as_str().as_bytes());
+        let mut personal = Vec::with_capacity(96);
+        command.personal(None).encode(&mut personal);
+        let personal_hash = Personal::hash(&personal);
+        Self { command, hash, personal, personal_hash }
+    }
+}
+
+/// Something for the writer to do.
+pub(super) enum Work {
+    Votes {
+        cell: Arc<PollCell>,
+        votes: Vec<Prepared>,
+        reply: ReplyTo<Vec<VoteResult>>,
+    },
+    Create {
+        request: Box<NewPoll>,
+        given_id: PollId,
+        actor: String,
+        reply: ReplyTo<Arc<Poll>>,
+    },
+    Change {
+        cell: Arc<PollCell>,
+        command: PollCommand,
+        expected: Option<u64>,
+        actor: String,
+        reply: ReplyTo<Arc<Poll>>,
+    },
+    Codes {
+        cell: Arc<PollCell>,
+        hashes: Vec<CodeHash>,
+        actor: String,
+        reply: ReplyTo<()>,
+    },
+    Key {
+        key: Box<Key>,
+        reply: ReplyTo<()>,
+    },
+    Setting {
+        setting: Setting,
+        reply: ReplyTo<String>,
+    },
+    Stop,
+}
+
+impl Work {
+    fn vote_count(&self) -> usize {
+        match self {
+            Self::Votes { votes, .. } => votes.len(),
+            _ => 1,
+        }
+    }
+}
+
+/// What waits for the writer.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    work: std::collections::VecDeque<Work>,
+    is_closed: bool,
+}
+
+impl Queue {
+    /// Adds work; gives it back if the writer has gone.
+    pub(super) fn push(&self, work: Work) -> Result<(), Work> {
+        let mut waiting = self.waiting.lock();
+        if waiting.is_closed {
+            return Err(work);
+        }
+        waiting.work.push_back(work);
+        drop(waiting);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Takes what there is, up to about a commit's worth; waits for some, but not longer than `nap`.
+    fn take(&self, into: &mut Vec<Work>, nap: Duration) {
+        let mut waiting = self.waiting.lock();
+        if waiting.work.is_empty() {
+            self.arrived.wait_for(&mut waiting, nap);
+        }
+        let mut votes = 0;
+        while votes < COMMIT_VOTES_MAX
+            && let Some(work) = waiting.work.pop_front()
+        {
+            votes += work.vote_count();
+            into.push(work);
+        }
+    }
+
+    /// Whether the writer has gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.waiting.lock().is_closed
+    }
+
+    fn close(&self) -> Vec<Work> {
+        let mut waiting = self.waiting.lock();
+        waiting.is_closed = true;
+        waiting.work.drain(..).collect()
+    }
+}
+
+/// What the writer knows of one poll: all of it durable.
+#[derive(Clone)]
+pub(super) struct PollState {
+    pub(super) cell: Arc<PollCell>,
+    pub(super) poll: Arc<Poll>,
+    pub(super) sequence: Sequence,
+    pub(super) latest: Timestamp,
+    pub(super) chain: Chain,
+    pub(super) codes: Codes,
+    pub(super) has_votes: bool,
+    /// A deleted poll's state lives until its commit is done.
+    pub(super) is_deleted: bool,
+}
+
+impl PollState {
+    /// Goes on to the record that follows.
+    pub(super) fn follow(&mut self, place: Place, kind: Kind, body: &[u8]) {
+        self.chain = record::link(&self.chain, kind, body);
+        self.sequence = place.sequence;
+        self.latest = place.at;
+        self.has_votes |= kind == Kind::Vote;
+    }
+}
+
+/// The writer's own memory.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ledger: Ledger,
+    pub(super) states: FxHashMap<PollNumber, PollState>,
+    pub(super) registry: RegistryState,
+    pub(super) next_number: PollNumber,
+    pub(super) due: BTreeSet<(Timestamp, PollNumber)>,
+    pub(super) checkpointer: Checkpointer,
+    pub(super) has_failed: bool,
+}
+
+/// Where the registry's own records stand.
+#[derive(Clone, Copy, Default)]
+pub(super) struct RegistryState {
+    pub(super) sequence: Sequence,
+    pub(super) latest: Timestamp,
+}
+
+/// What one commit changes, until it is durable.
+struct Commit {
+    batch: Batch,
+    body: Vec<u8>,
+    working: FxHashMap<PollNumber, PollState>,
+    registry: Option<RegistryState>,
+    next_number: PollNumber,
+    /// Voters with a record in this commit: where the newest lies.
+    overlay: FxHashMap<(PollNumber, u64), Position>,
+    effects: Vec<Effect>,
+    answers: Vec<Answer>,
+    /// The answers of the votes that are being decided; those before `settled` are durable or failed.
+    votes: Vec<VoteResult>,
+    settled: usize,
+}
+
+/// What a record of the commit does to what readers see.
+struct Effect {
+    place: Place,
+    position: Position,
+    change: Change,
+}
+
+enum Change {
+    Poll(Arc<Poll>, Step),
+    Codes,
+    Vote { hash: u64, replaced: Option<Position>, removed: Option<Marked>, added: Option<Marked> },
+    Registry(Record),
+}
+
+/// An answer to give once the commit is durable.
+enum Answer {
+    /// Of these votes, so many are durable already.
+    Votes(ReplyTo<Vec<VoteResult>>, Vec<VoteResult>, usize),
+    Poll(ReplyTo<Arc<Poll>>, Result<Arc<Poll>, StoreError>),
+    Done(ReplyTo<()>, Result<(), StoreError>),
+    Text(ReplyTo<String>, Result<String, StoreError>),
+}
+
+impl Answer {
+    fn send(self, outbox: &mut Outbox) {
+        match self {
+            Self::Votes(to, answers, _) => outbox.push(to, Ok(answers)),
+            Self::Poll(to, answer) => outbox.push(to, answer),
+            Self::Done(to, answer) => outbox.push(to, answer),
+            Self::Text(to, answer) => outbox.push(to, answer),
+        }
+    }
+
+    fn fail(self, error: &StoreError, outbox: &mut Outbox) {
+        match self {
+            Self::Votes(to, mut answers, settled) => {
+                fail_votes(&mut answers[settled..], error);
+                outbox.push(to, Ok(answers));
+            }
+            Self::Poll(to, _) => outbox.push(to, Err(error.clone())),
+            Self::Done(to, _) => outbox.push(to, Err(error.clone())),
+            Self::Text(to, _) => outbox.push(to, Err(error.clone())),
+        }
+    }
+}
+
+/// What was accepted, or refused for the sake of what was accepted in the same commit, has not happened.
+fn fail_votes(answers: &mut [VoteResult], error: &StoreError) {
+    for answer in answers {
+        if !matches!(answer, Err(StoreError::Refused(refusal)) if !matches!(refusal, Refusal::AlreadyVoted(_)))
+        {
+            *answer = Err(error.clone());
+        }
+    }
+}
+
+impl Writer {
+    /// Works until it is told to stop or the ledger fails.
+    pub(super) fn run(mut self) {
+        let mut commit = self.new_commit();
+        let mut outbox = Outbox::default();
+        let mut work = Vec::new();
+        let mut is_stopping = false;
+        while !is_stopping && !self.has_failed {
+            self.queue.take(&mut work, self.nap());
+            self.take_due_steps(&mut commit, &mut outbox);
+            let now = self.clock.now();
+            for item in work.drain(..) {
+                if matches!(item, Work::Stop) {
+                    is_stopping = true;
+                } else {
+                    self.take_work(&mut commit, &mut outbox, item, now);
+                }
+            }
+            // Whoever waits was answered. On a full disk it goes on: there may be room again.
+            let _ = self.finish(&mut commit, &mut outbox);
+        }
+        self.turn_away(&mut outbox);
+        if !self.has_failed {
+            self.checkpointer.finish(self.capture());
+        }
+    }
+
+    /// Answers everybody who still waits when the writer goes.
+    fn turn_away(&self, outbox: &mut Outbox) {
+        for work in self.queue.close() {
+            refuse(work, &stopped(), outbox);
+        }
+        outbox.send();
+    }
+
+    fn nap(&self) -> Duration {
+        let Some((due, _)) = self.due.first() else { return NAP_MAX };
+        let microseconds = due.microseconds().saturating_sub(self.clock.now().microseconds());
+        u64::try_from(microseconds).map_or(Duration::ZERO, |wait| Duration::from_micros(wait).min(NAP_MAX))
+    }
+
+    fn new_commit(&self) -> Commit {
+        let mut batch = Batch::new();
+        batch.begin(self.ledger.end());
+        Commit {
+            batch,
+            body: Vec::new(),
+            working: FxHashMap::default(),
+            registry: None,
+            next_number: self.next_number,
+            overlay: FxHashMap::default(),
+            effects: Vec::new(),
+            answers: Vec::new(),
+            votes: Vec::new(),
+            settled: 0,
+        }
+    }
+
+    /// The state that the commit works on: copied on first use.
+    fn working<'c>(
+        &self,
+        commit: &'c mut Commit,
+        number: PollNumber,
+    ) -> Result<&'c mut PollState, StoreError> {
+        use std::collections::hash_map::Entry;
+        match commit.working.entry(number) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let state = self.states.get(&number).ok_or(StoreError::Refused(Refusal::PollNotFound))?;
+                Ok(entry.insert(state.clone()))
+            }
+        }
+    }
+
+    /// The steps that time has made due become records, in one commit of their own.
+    fn take_due_steps(&mut self, commit: &mut Commit, outbox: &mut Outbox) {
+        let now = self.clock.now();
+        let due: Vec<_> = self.due.range(..=(now, PollNumber::MAX)).map(|(_, number)| *number).collect();
+        for number in due {
+            if let Err(error) = self.take_due(commit, number, now) {
+                tracing::error!(%error, "a poll's scheduled step was not taken");
+            }
+            if commit.batch.len_bytes() > COMMIT_BYTES_MAX && self.finish(commit, outbox).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn take_due(
+        &mut self,
+        commit: &mut Commit,
+        number: PollNumber,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let state = self.working(commit, number)?;
+        for (step, poll) in decide::decide_due(&state.poll, now.max(state.latest)) {
+            self.push_step(commit, number, step, poll, "schedule", now)?;
+        }
+        Ok(())
+    }
+
+    fn take_work(&mut self, commit: &mut Commit, outbox: &mut Outbox, work: Work, now: Timestamp) {
+        let answer = match work {
+            Work::Votes { cell, votes, reply } => {
+                commit.votes = Vec::with_capacity(votes.len());
+                commit.settled = 0;
+                for vote in votes {
+                    let result = self.decide_vote(commit, outbox, cell.number, vote, now);
+                    commit.votes.push(result);
+                }
+                let settled = mem::take(&mut commit.settled);
+                Answer::Votes(reply, mem::take(&mut commit.votes), settled)
+            }
+            Work::Create { request, given_id, actor, reply } => {
+                Answer::Poll(reply, self.create(commit, *request, given_id, &actor, now))
+            }
+            Work::Change { cell, command, expected, actor, reply } => {
+                Answer::Poll(reply, self.change(commit, cell.number, &command, expected, &actor, now))
+            }
+            Work::Codes { cell, hashes, actor, reply } => {
+                Answer::Done(reply, self.add_codes(commit, cell.number, hashes, actor, now))
+            }
+            Work::Key { key, reply } => {
+                Answer::Done(reply, self.push_registry(commit, Record::Key(key), now))
+            }
+            Work::Setting { setting, reply } => Answer::Text(reply, self.set(commit, setting, now)),
+            Work::Stop => return,
+        };
+        commit.answers.push(answer);
+        if commit.batch.len_bytes() > COMMIT_BYTES_MAX {
+            // What it could not write was answered so; the next commit tries again or finds the ledger stopped.
+            let _ = self.finish(commit, outbox);
+        }
+    }
+
+    fn decide_vote(
+        &mut self,
+        commit: &mut Commit,
+        outbox: &mut Outbox,
+        number: PollNumber,
+        vote: Prepared,
+        now: Timestamp,
+    ) -> VoteResult {
+        let history = match self.history(commit, number, &vote)? {
+            Found::Here(history) => history,
+            Found::AfterCommit => {
+                self.finish(commit, outbox)?;
+                match self.history(commit, number, &vote)? {
+                    Found::Here(history) => history,
+                    Found::AfterCommit => return Err(StoreError::busy("a voter's record was not found")),
+                }
+            }
+        };
+        let state = self.working(commit, number)?;
+        let now = now.max(state.latest);
+        if state.poll.next_due().is_some_and(|due| due <= now) {
+            self.take_due(commit, number, now)?;
+        }
+        let state = self.working(commit, number)?;
+        match decide::decide_vote(&state.poll, &state.codes, &history.votes, &vote.command, now)? {
+            VoteDecision::Replay(stored) => Ok(VoteOutcome::Replayed(stored)),
+            VoteDecision::Accept(accepted) => {
+                self.push_vote(commit, outbox, number, vote, accepted, history.latest, now)
+            }
+        }
+    }
+
+    /// What is known of the voter, newest first: the latest record, and under an idempotency key those before it.
+    fn history(&self, commit: &Commit, number: PollNumber, vote: &Prepared) -> Result<Found, StoreError> {
+        let voter = &vote.command.voter;
+        let state = commit.working.get(&number).or_else(|| self.states.get(&number));
+        let Some(state) = state else { return Err(StoreError::Refused(Refusal::PollNotFound)) };
+        if let Some(position) = commit.overlay.get(&(number, vote.hash)) {
+            // A voter with the same hash, or a key to look for further back: rare, and plain once the commit is done.
+            let record = commit.batch.record_at(*position);
+            let Some(stored) = record.map(|record| vote_of(record, voter)).transpose()?.flatten() else {
+                return Ok(Found::AfterCommit);
+            };
+            if needs_more(&stored, &vote.command) {
+                return Ok(Found::AfterCommit);
+            }
+            return Ok(Found::Here(History { latest: Some(*position), votes: vec![stored] }));
+        }
+        let voters = state.cell.voters.read();
+        let Some((position, stored)) = self.shared.latest(&voters, vote.hash, voter)? else {
+            return Ok(Found::Here(History { latest: None, votes: Vec::new() }));
+        };
+        let mut votes = vec![stored];
+        while let Some(last) = votes.last()
+            && needs_more(last, &vote.command)
+        {
+            let earlier = last.previous.and_then(|sequence| voters.places.get(sequence));
+            let Some(earlier) = earlier else { break };
+            match self.shared.vote_at(earlier, voter)? {
+                Some(stored) => votes.push(stored),
+                None => break,
+            }
+        }
+        Ok(Found::Here(History { latest: Some(position), votes }))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one vote's way from the decision into the batch")]
+    fn push_vote(
+        &mut self,
+        commit: &mut Commit,
+        outbox: &mut Outbox,
+        number: PollNumber,
+        mut vote: Prepared,
+        accepted: AcceptedVote,
+        replaced: Option<Position>,
+        now: Timestamp,
+    ) -> VoteResult {
+        let previous = accepted.previous;
+        let standing = previous.as_ref().filter(|vote| vote.operation != Operation::Withdraw);
+        let removed = standing.and_then(|vote| vote.marked.clone());
+        if let Some(removed) = removed.as_ref().filter(|removed| !removed.answers.is_empty()) {
+            vote.personal.clear();
+            vote.command.personal(Some(&removed.answers)).encode(&mut vote.personal);
+            vote.personal_hash = Personal::hash(&vote.personal);
+        }
+        let added = match accepted.operation {
+            Operation::Withdraw => None,
+            Operation::Cast | Operation::Change => vote.command.marked.take(),
+        };
+        let state = self.working(commit, number)?;
+        let place = Place { poll: number, sequence: state.sequence.next(), at: now };
+        let vote_id = previous.as_ref().map_or(vote.command.vote_id, |vote| vote.vote_id);
+        let body = VoteBody {
+            vote_id,
+            operation: accepted.operation,
+            previous: previous.as_ref().and_then(|vote| vote.sequence),
+            revision: accepted.revision,
+            personal_hash: &vote.personal_hash,
+            added: added.as_ref().map(|marked| (&marked.ballot, marked.weight)),
+            removed: removed.as_ref().map(|marked| (&marked.ballot, marked.weight)),
+        };
+        let mut body_bytes = mem::take(&mut commit.body);
+        body_bytes.clear();
+        record::encode_vote(&mut body_bytes, place, &body);
+        let position = match commit.batch.push(Kind::Vote as u8, &body_bytes, &vote.personal) {
+            Ok(position) => position,
+            Err(PushError::BatchFull) => {
+                // The batch never gets so full: it is finished well before.
+                self.finish(commit, outbox)?;
+                return Err(StoreError::busy("the commit was full"));
+            }
+            Err(_) => return Err(StoreError::busy("the record could not be encoded")),
+        };
+        self.working(commit, number)?.follow(place, Kind::Vote, &body_bytes);
+        commit.body = body_bytes;
+        commit.overlay.insert((number, vote.hash), position);
+        commit.effects.push(Effect {
+            place,
+            position,
+            change: Change::Vote { hash: vote.hash, replaced, removed, added },
+        });
+        Ok(VoteOutcome::Accepted(Receipt {
+            vote_id,
+            operation: accepted.operation,
+            cast_at: now,
+            sequence: Some(place.sequence),
+        }))
+    }
+
+    fn create(
+        &mut self,
+        commit: &mut Commit,
+        request: NewPoll,
+        given_id: PollId,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<Arc<Poll>, StoreError> {
+        if self.states.len() + commit.working.len() >= POLLS_MAX {
+            return Err(StoreError::busy("the store holds as many polls as it can"));
+        }
+        let steps = decide::decide_create(request, given_id, now)?;
+        let (_, first) = steps.first().ok_or_else(|| StoreError::busy("nothing was decided"))?;
+        let taken = commit.working.values().any(|state| state.poll.id == first.id && !state.is_deleted)
+            || self
+                .shared
+                .cell(&first.id)
+                .is_ok_and(|cell| commit.working.get(&cell.number).is_none_or(|state| !state.is_deleted));
+        if taken {
+            return Err(Refusal::PollExists.into());
+        }
+        let number = commit.next_number;
+        commit.next_number += 1;
+        let created = Arc::new(first.clone());
+        let snapshot = Snapshot { poll: Arc::clone(&created), tally: Arc::new(Tally::new(&created)) };
+        let cell = Arc::new(PollCell::new(number, snapshot, Voters::default()));
+        let state = PollState {
+            cell,
+            poll: created,
+            sequence: Sequence(0),
+            latest: now,
+            chain: Chain::default(),
+            codes: Codes::default(),
+            has_votes: false,
+            is_deleted: false,
+        };
+        commit.working.insert(number, state);
+        for (step, poll) in steps {
+            self.push_step(commit, number, step, poll, actor, now)?;
+        }
+        Ok(Arc::clone(&self.working(commit, number)?.poll))
+    }
+
+    fn change(
+        &mut self,
+        commit: &mut Commit,
+        number: PollNumber,
+        command: &PollCommand,
+        expected: Option<u64>,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<Arc<Poll>, StoreError> {
+        let state = self.working(commit, number)?;
+        if state.is_deleted {
+            return Err(Refusal::PollNotFound.into());
+        }
+        let now = now.max(state.latest);
+        self.take_due(commit, number, now)?;
+        let state = self.working(commit, number)?;
+        let facts = Facts { has_votes: state.has_votes, codes: state.codes.len() };
+        if let Some((step, poll)) = decide::decide_poll(&state.poll, facts, command, expected, now)? {
+            self.push_step(commit, number, step, poll, actor, now)?;
+        }
+        Ok(Arc::clone(&self.working(commit, number)?.poll))
+    }
+
+    fn push_step(
+        &mut self,
+        commit: &mut Commit,
+        number: PollNumber,
+        step: Step,
+        poll: Poll,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let state = self.working(commit, number)?;
+        let chain = hexadecimal(&state.chain);
+        let event = PollEvent { step, actor: actor.to_owned(), poll, chain };
+        let record = Record::Poll(Box::new(event));
+        let (place, position) = self.push_event(commit, number, &record, now)?;
+        let Record::Poll(event) = record else { return Ok(()) };
+        let poll = Arc::new(event.poll);
+        let state = self.working(commit, number)?;
+        state.poll = Arc::clone(&poll);
+        state.is_deleted = step == Step::Deleted;
+        commit.effects.push(Effect { place, position, change: Change::Poll(poll, step) });
+        Ok(())
+    }
+
+    fn add_codes(
+        &mut self,
+        commit: &mut Commit,
+        number: PollNumber,
+        hashes: Vec<CodeHash>,
+        actor: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let state = self.working(commit, number)?;
+        let facts = Facts { has_votes: state.has_votes, codes: state.codes.len() };
+        decide::decide_poll(&state.poll, facts, &PollCommand::AddCodes(hashes.len()), None, now)?;
+        let record = Record::Codes(CodesAdded { actor, hashes });
+        let (place, position) = self.push_event(commit, number, &record, now)?;
+        if let Record::Codes(codes) = record {
+            self.working(commit, number)?.codes.add(codes.hashes);
+        }
+        commit.effects.push(Effect { place, position, change: Change::Codes });
+        Ok(())
+    }
+
+    fn push_event(
+        &mut self,
+        commit: &mut Commit,
+        number: PollNumber,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<(Place, Position), StoreError> {
+        let state = self.working(commit, number)?;
+        let place = Place { poll: number, sequence: state.sequence.next(), at: now.max(state.latest) };
+        let mut body = Vec::new();
+        let kind = record::encode_event(&mut body, place, record);
+        let pushed = commit.batch.push(kind as u8, &body, &[]);
+        let position = pushed.map_err(|_| StoreError::busy("the commit was full"))?;
+        self.working(commit, number)?.follow(place, kind, &body);
+        Ok((place, position))
+    }
+
+    fn set(&mut self, commit: &mut Commit, setting: Setting, now: Timestamp) -> Result<String, StoreError> {
+        let pending = commit.effects.iter().rev().find_map(|effect| match &effect.change {
+            Change::Registry(Record::Setting(known)) if known.name == setting.name => {
+                Some(known.value.clone())
+            }
+            _ => None,
+        });
+        if let Some(value) = pending.or_else(|| self.shared.registry().settings.get(&setting.name).cloned()) {
+            return Ok(value);
+        }
+        let value = setting.value.clone();
+        self.push_registry(commit, Record::Setting(setting), now)?;
+        Ok(value)
+    }
+
+    fn push_registry(
+        &mut self,
+        commit: &mut Commit,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let registry = commit.registry.get_or_insert(self.registry);
+        let place =
+            Place { poll: REGISTRY, sequence: registry.sequence.next(), at: now.max(registry.latest) };
+        let mut body = Vec::new();
+        let kind = record::encode_event(&mut body, place, &record);
+        let pushed = commit.batch.push(kind as u8, &body, &[]);
+        let position = pushed.map_err(|_| StoreError::busy("the commit was full"))?;
+        *registry = RegistryState { sequence: place.sequence, latest: place.at };
+        commit.effects.push(Effect { place, position, change: Change::Registry(record) });
+        Ok(())
+    }
+
+    /// Makes the commit durable, publishes it and gives its answers; begins a new one. An error says that none of it
+    /// happened, or that nobody can know.
+    fn finish(&mut self, commit: &mut Commit, outbox: &mut Outbox) -> Result<(), StoreError> {
+        let started = self.clock.now();
+        let written = if commit.batch.is_empty() {
+            Ok(self.ledger.end())
+        } else {
+            self.ledger.append(&mut commit.batch)
+        };
+        let result = match written {
+            Ok(_) => {
+                self.count(commit, started);
+                self.publish(commit);
+                commit.answers.drain(..).for_each(|answer| answer.send(outbox));
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "a commit was not written");
+                self.has_failed |= !matches!(error, AppendError::Full(_));
+                let meaning = meaning(&error);
+                commit.answers.drain(..).for_each(|answer| answer.fail(&meaning, outbox));
+                let settled = commit.settled.min(commit.votes.len());
+                fail_votes(&mut commit.votes[settled..], &meaning);
+                Err(meaning)
+            }
+        };
+        commit.settled = commit.votes.len();
+        outbox.send();
+        commit.working.clear();
+        commit.registry = None;
+        commit.overlay.clear();
+        commit.effects.clear();
+        commit.next_number = self.next_number;
+        commit.batch.begin(self.ledger.end());
+        if result.is_ok() && self.checkpointer.is_due(self.ledger.end()) {
+            self.checkpointer.start(self.capture());
+        }
+        result
+    }
+
+    fn count(&self, commit: &Commit, started: Timestamp) {
+        if commit.effects.is_empty() {
+            return;
+        }
+        let figures = &self.shared.figures;
+        let taken = self.clock.now().microseconds().saturating_sub(started.microseconds());
+        figures.commits.fetch_add(1, Ordering::Relaxed);
+        figures.records.fetch_add(commit.effects.len() as u64, Ordering::Relaxed);
+        figures.sync_microseconds.fetch_add(u64::try_from(taken).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Lets readers see what is durable now, poll by poll and in order.
+    fn publish(&mut self, commit: &mut Commit) {
+        self.next_number = commit.next_number;
+        if let Some(registry) = commit.registry {
+            self.registry = registry;
+        }
+        let effects = mem::take(&mut commit.effects);
+        let mut effects = effects.into_iter().peekable();
+        while let Some(first) = effects.next() {
+            let number = first.place.poll;
+            let cell = commit.working.get(&number).map(|state| Arc::clone(&state.cell));
+            let Some(cell) = cell else {
+                if let Change::Registry(record) = &first.change {
+                    self.shared.fold_registry(record);
+                }
+                continue;
+            };
+            let mut run = Run::new(&cell);
+            run.apply(first);
+            while let Some(next) = effects.next_if(|next| next.place.poll == number) {
+                run.apply(next);
+            }
+            run.end(&self.shared);
+        }
+        for (number, state) in commit.working.drain() {
+            self.keep(number, state);
+        }
+    }
+
+    /// Takes a poll's state over as durable.
+    fn keep(&mut self, number: PollNumber, state: PollState) {
+        let before = self.states.get(&number).and_then(|state| state.poll.next_due());
+        let after = state.poll.next_due().filter(|_| !state.is_deleted);
+        if before != after {
+            self.due.extend(after.map(|due| (due, number)));
+            if let Some(before) = before {
+                self.due.remove(&(before, number));
+            }
+        }
+        if state.is_deleted {
+            self.states.remove(&number);
+        } else {
+            self.states.insert(number, state);
+        }
+    }
+
+    /// Everything as it stands after the last commit. It shares what it can with the writer.
+    fn capture(&self) -> Capture {
+        let polls = self.states.values().map(|state| CapturedPoll {
+            tally: Arc::clone(&state.cell.snapshot.read().tally),
+            voters: state.cell.voters.read().clone(),
+            state: state.clone(),
+        });
+        Capture {
+            position: self.ledger.end(),
+            hash_key: self.shared.hash_key,
+            next_number: self.next_number,
+            registry_state: self.registry,
+            registry: self.shared.registry(),
+            polls: polls.collect(),
+        }
+    }
+}
+
+/// The effects of one poll's records that follow one another, folded in under one lock.
+struct Run<'a> {
+    cell: &'a Arc<PollCell>,
+    snapshot: RwLockWriteGuard<'a, Snapshot>,
+    voters: RwLockWriteGuard<'a, Voters>,
+    is_created: bool,
+    is_deleted: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(cell: &'a Arc<PollCell>) -> Self {
+        let (snapshot, voters) = (cell.snapshot.write(), cell.voters.write());
+        Self { cell, snapshot, voters, is_created: false, is_deleted: false }
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        let Place { sequence, at, .. } = effect.place;
+        self.voters.places.push(effect.position);
+        let snapshot = &mut *self.snapshot;
+        let tally = Arc::make_mut(&mut snapshot.tally);
+        match effect.change {
+            Change::Vote { hash, replaced, removed, added } => {
+                tally.fold_vote(sequence, at, removed.as_ref(), added.as_ref());
+                self.voters.index.set(Fingerprint::of_hash(hash), replaced, effect.position);
+            }
+            Change::Poll(poll, step) => {
+                tally.fold_event(sequence, at, Some(&poll));
+                snapshot.poll = poll;
+                self.is_created |= step == Step::Created;
+                self.is_deleted |= step == Step::Deleted;
+            }
+            Change::Codes => tally.fold_event(sequence, at, None),
+            Change::Registry(_) => {}
+        }
+    }
+
+    fn end(self, shared: &Shared) {
+        let Self { cell, snapshot, voters, is_created, is_deleted } = self;
+        let (poll, sequence) = (Arc::clone(&snapshot.poll), snapshot.tally.sequence);
+        drop((snapshot, voters));
+        if is_created {
+            shared.add_poll(Arc::clone(cell));
+        }
+        if is_deleted {
+            shared.remove_poll(&poll);
+        }
+        cell.sequence.send_replace(sequence);
+    }
+}
+
+/// What is known of a voter.
+struct History {
+    latest: Option<Position>,
+    votes: Vec<StoredVote>,
+}
+
+enum Found {
+    Here(History),
+    /// The commit must be finished to know.
+    AfterCommit,
+}
+
+fn needs_more(last: &StoredVote, command: &VoteCommand) -> bool {
+    command.idempotency_key.as_ref().is_some_and(|key| {
+        last.previous.is_some() && last.idempotency.as_ref().is_none_or(|(known, _)| known != key)
+    })
+}
+
+fn meaning(error: &AppendError) -> StoreError {
+    match error {
+        AppendError::Full(_) => {
+            StoreError::Unavailable { reason: "the disk is full", retry_after: Duration::from_secs(5) }
+        }
+        AppendError::Failed(_) => StoreError::OutcomeUnknown,
+        _ => stopped(),
+    }
+}
+
+/// What everybody is told after the ledger has failed.
+pub(super) fn stopped() -> StoreError {
+    StoreError::Unavailable {
+        reason: "the ledger has stopped; restart the server",
+        retry_after: Duration::from_secs(30),
+    }
+}
+
+fn refuse(work: Work, error: &StoreError, outbox: &mut Outbox) {
+    match work {
+        Work::Votes { reply, .. } => outbox.push(reply, Err(error.clone())),
+        Work::Create { reply, .. } | Work::Change { reply, .. } => outbox.push(reply, Err(error.clone())),
+        Work::Codes { reply, .. } | Work::Key { reply, .. } => outbox.push(reply, Err(error.clone())),
+        Work::Setting { reply, .. } => outbox.push(reply, Err(error.clone())),
+        Work::Stop => {}
+    }
+}
