@@ -112,13 +112,10 @@ impl VoterIndex {
     fn split(&mut self) {
         let added = self.shards.len();
         let from = added - highest_power_of_two(added);
-        let (mut stay, mut go) = (Shard::default(), Shard::default());
-        for slot in self.shards[from].used() {
-            let target = shard_of(slot.fingerprint(), added + 1);
-            if target == added { go.insert(slot) } else { stay.insert(slot) }
-        }
-        self.shards[from] = Arc::new(stay);
-        self.shards.push(Arc::new(go));
+        let goes = |slot: &Slot| shard_of(slot.fingerprint(), added + 1) == added;
+        let (go, stay): (Vec<_>, Vec<_>) = self.shards[from].used().partition(goes);
+        self.shards[from] = Arc::new(Shard::of(stay));
+        self.shards.push(Arc::new(Shard::of(go)));
     }
 
     /// The bytes of each shard, its slots as they lie. Each shard is let go once it is given.
@@ -161,6 +158,15 @@ struct Shard {
 }
 
 impl Shard {
+    /// A shard of these slots, at its full width from the start: slots come in the order of their homes, and would
+    /// crowd the beginning of a table that is still to grow.
+    fn of(slots: Vec<Slot>) -> Self {
+        let width = (slots.len() * 4 / 3).max(8);
+        let mut shard = Self { slots: vec![Slot::default(); width], used: slots.len() };
+        slots.into_iter().for_each(|slot| shard.place(slot));
+        shard
+    }
+
     /// Where the search for a fingerprint begins: by its high bits, since the low ones chose the shard.
     fn home(&self, fingerprint: Fingerprint) -> usize {
         let product = u128::from(fingerprint.0) * self.slots.len() as u128;
