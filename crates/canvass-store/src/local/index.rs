@@ -89,6 +89,15 @@ impl VoterIndex {
             .map(Slot::place)
     }
 
+    /// Touches the slots at which the searches for these voters begin; the number means nothing.
+    pub(super) fn warm(&self, fingerprints: impl Iterator<Item = Fingerprint>) -> u64 {
+        let begin = |fingerprint| {
+            let shard = self.shards.get(shard_of(fingerprint, self.shards.len()))?;
+            shard.slots.get(shard.home(fingerprint)).map(|slot| u64::from(slot.0[0]))
+        };
+        fingerprints.filter_map(begin).fold(0, u64::wrapping_add)
+    }
+
     /// Sets a voter's latest place: a new one, or instead of the one known before.
     pub(super) fn set(&mut self, fingerprint: Fingerprint, before: Option<Position>, place: Position) {
         if self.shards.is_empty() {
