@@ -4,9 +4,11 @@
 pub const RECORDS_PAGE: usize = 4_096;
 /// Votes that may wait for the writer at once; more are turned away with 503.
 pub const QUEUE_VOTES_MAX: usize = 65_536;
+/// Bytes, about, of the votes that may wait for the writer at once; more are turned away with 503.
+pub const QUEUE_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Votes decided and made durable in one commit.
 pub const COMMIT_VOTES_MAX: usize = 8_192;
-/// Bytes of one commit.
+/// Bytes of ledger after which a commit takes nothing more: with the largest record it still fits a batch.
 pub const COMMIT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Polls that one listing returns at most.
 pub const POLLS_PAGE_MAX: usize = 200;

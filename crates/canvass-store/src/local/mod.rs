@@ -25,8 +25,8 @@ use canvass_domain::{
     code::CodeHash,
     decide::PollCommand,
     key::Key,
-    poll::NewPoll,
-    record::{Setting, decode_place},
+    poll::{NewPoll, Status},
+    record::{Record, Setting, decode_place},
     vote::{Operation, StoredVote, VoteCommand},
 };
 use canvass_ledger::{Position, RecordRef};
@@ -40,12 +40,12 @@ pub use self::{
 use self::{
     lane::{Reply, ReplyTo, reply},
     shared::{PollCell, Shared, corrupt, decode, hash_voter},
-    writer::{Prepared, Queue, Work, stopped},
+    writer::{Prepared, Queue, Waiting, Work, stopped},
 };
 use crate::{
     ChainInput, Health, Pending, PollPage, PollQuery, RecordPage, RecordedEntry, Snapshot, Store, StoreError,
     VoteResult,
-    limits::{POLLS_PAGE_MAX, QUEUE_VOTES_MAX, RECORDS_PAGE},
+    limits::{POLLS_PAGE_MAX, RECORDS_PAGE},
 };
 
 /// Where the time comes from. A poll's records never go back in time, whatever the clock does.
@@ -99,11 +99,31 @@ impl LocalStore {
     /// # Errors
     /// See [`OpenError`]. Damage to acknowledged records is always an error, and changes nothing.
     pub fn open(options: &LocalOptions, clock: Arc<dyn Clock>) -> Result<(Self, Opened), OpenError> {
-        let ready = open::open(options, clock)?;
-        let (writer, opened) = (ready.writer, ready.opened);
+        Self::start(open::open(options, clock)?, options)
+    }
+
+    /// Opens a store whose ledger lies on the given disk; its lock and its checkpoint stay in the directory.
+    ///
+    /// # Errors
+    /// See [`LocalStore::open`].
+    #[cfg(feature = "testing")]
+    pub fn open_on(
+        disk: Arc<dyn canvass_ledger::Disk>,
+        options: &LocalOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Opened), OpenError> {
+        let lock = open::take_directory(&options.directory)?;
+        Self::start(open::open_on(disk, options, clock, lock)?, options)
+    }
+
+    fn start(ready: open::Ready, options: &LocalOptions) -> Result<(Self, Opened), OpenError> {
+        let (writer, opened, queue) = (ready.writer, ready.opened, Arc::clone(&ready.queue));
         let thread = thread::Builder::new()
             .name("canvass-writer".into())
-            .spawn(move || writer.run())
+            .spawn(move || {
+                let _close = CloseQueue(queue);
+                writer.run();
+            })
             .map_err(|source| OpenError::Directory { path: options.directory.clone(), source })?;
         let store = Self {
             shared: ready.shared,
@@ -136,23 +156,52 @@ impl LocalStore {
         commands: Vec<VoteCommand>,
     ) -> Result<Vec<VoteResult>, StoreError> {
         let cell = self.shared.cell(poll)?;
-        let waiting = &self.shared.figures.votes_waiting;
-        let count = commands.len();
-        if waiting.fetch_add(count, Ordering::Relaxed) + count > QUEUE_VOTES_MAX {
-            waiting.fetch_sub(count, Ordering::Relaxed);
+        let votes: Vec<_> =
+            commands.into_iter().map(|command| Prepared::new(&self.shared, command)).collect();
+        let Some(waiting) = Waiting::count(&self.shared, &votes) else {
             return Err(StoreError::busy("too many votes wait for the writer"));
-        }
-        let _counted = Waiting { shared: &self.shared, count };
-        let votes = commands.into_iter().map(|command| Prepared::new(&self.shared, command)).collect();
+        };
         let (to, answer) = reply();
-        self.ask(Work::Votes { cell, votes, reply: to }, answer).await
+        self.ask(Work::Votes { cell, votes, waiting, reply: to }, answer).await
     }
 
-    fn read_vote_now(&self, poll: &PollId, voter: &VoterId) -> Result<Option<StoredVote>, StoreError> {
+    async fn read_vote_in(&self, poll: &PollId, voter: &VoterId) -> Result<Option<StoredVote>, StoreError> {
         let cell = self.shared.cell(poll)?;
-        let hash = hash_voter(&self.shared.hash_key, voter.as_str().as_bytes());
-        let latest = self.shared.latest(&cell.voters.read(), hash, voter)?;
-        Ok(latest.map(|(_, vote)| vote).filter(|vote| vote.operation != Operation::Withdraw))
+        let latest = if cell.snapshot.read().poll.status == Status::Archived {
+            let (shared, voter) = (Arc::clone(&self.shared), voter.clone());
+            blocking(move || search_records(&shared, &cell, &voter)).await?
+        } else {
+            let hash = hash_voter(&self.shared.hash_key, voter.as_str().as_bytes());
+            self.shared.latest(&cell.voters.read(), hash, voter)?.map(|(_, vote)| vote)
+        };
+        Ok(latest.filter(|vote| vote.operation != Operation::Withdraw))
+    }
+}
+
+/// Does what takes a while or may wait for the disk on a thread that may wait.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(StoreError::busy("the reading thread ended")))
+}
+
+/// The voter's latest record of a poll whose index was given up.
+fn search_records(
+    shared: &Shared,
+    cell: &PollCell,
+    voter: &VoterId,
+) -> Result<Option<StoredVote>, StoreError> {
+    let (mut after, mut latest) = (Sequence(0), None);
+    loop {
+        let page = read_page(shared, cell, after)?;
+        let Some(last) = page.entries.last() else { return Ok(latest) };
+        after = last.entry.place.sequence;
+        let votes = page.entries.iter().filter_map(|recorded| match &recorded.entry.record {
+            Record::Vote(vote) => vote.stored(recorded.entry.place),
+            _ => None,
+        });
+        latest = votes.filter(|vote| vote.voter == *voter).next_back().or(latest);
     }
 }
 
@@ -162,15 +211,12 @@ impl Drop for LocalStore {
     }
 }
 
-/// Counts votes as waiting until their answer is there, or nobody waits for it any more.
-struct Waiting<'a> {
-    shared: &'a Shared,
-    count: usize,
-}
+/// Closes the queue when the writer goes, even by a panic: nobody must wait for an answer that cannot come.
+struct CloseQueue(Arc<Queue>);
 
-impl Drop for Waiting<'_> {
+impl Drop for CloseQueue {
     fn drop(&mut self) {
-        self.shared.figures.votes_waiting.fetch_sub(self.count, Ordering::Relaxed);
+        drop(self.0.close());
     }
 }
 
@@ -231,7 +277,7 @@ impl Store for LocalStore {
     }
 
     fn read_vote<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId) -> Pending<'a, Option<StoredVote>> {
-        Box::pin(std::future::ready(self.read_vote_now(poll, voter)))
+        Box::pin(self.read_vote_in(poll, voter))
     }
 
     fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot> {
@@ -241,9 +287,7 @@ impl Store for LocalStore {
     fn records<'a>(&'a self, poll: &'a PollId, after: Sequence) -> Pending<'a, RecordPage> {
         Box::pin(async move {
             let (cell, shared) = (self.shared.cell(poll)?, Arc::clone(&self.shared));
-            // Reading thousands of records takes a while and may wait for the disk.
-            let read = tokio::task::spawn_blocking(move || read_page(&shared, &cell, after));
-            read.await.unwrap_or_else(|_| Err(StoreError::busy("the reading thread ended")))
+            blocking(move || read_page(&shared, &cell, after)).await
         })
     }
 

@@ -22,7 +22,7 @@ use rustc_hash::FxHashMap;
 use super::{
     Clock, LocalOptions,
     checkpoint::{self, Checkpointer, Loaded},
-    index::Fingerprint,
+    index::{Fingerprint, VoterIndex},
     shared::{HashKey, PollCell, Registry, Shared, Voters, corrupt, decode, hash_voter},
     writer::{PollState, Queue, RegistryState, Writer},
 };
@@ -103,16 +103,22 @@ pub(super) struct Ready {
 }
 
 pub(super) fn open(options: &LocalOptions, clock: Arc<dyn Clock>) -> Result<Ready, OpenError> {
+    let lock = take_directory(&options.directory)?;
     let unusable = |source| OpenError::Directory { path: options.directory.clone(), source };
-    make_directory(&options.directory).map_err(unusable)?;
-    let lock = lock(&options.directory)?;
     let ledger_directory = options.directory.join(LEDGER_NAME);
     fs::create_dir_all(&ledger_directory).map_err(unusable)?;
     let disk = FileDisk::new(ledger_directory).map_err(unusable)?;
     open_on(Arc::new(disk), options, clock, lock)
 }
 
-fn open_on(
+/// Makes a directory if it is missing, and locks it.
+pub(super) fn take_directory(directory: &Path) -> Result<File, OpenError> {
+    make_directory(directory)
+        .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
+    lock(directory)
+}
+
+pub(super) fn open_on(
     disk: Arc<dyn Disk>,
     options: &LocalOptions,
     clock: Arc<dyn Clock>,
@@ -279,6 +285,9 @@ fn fold_entry(
             state.poll = Arc::new(event.poll.clone());
             state.is_deleted = event.step == Step::Deleted;
             *poll = Arc::clone(&state.poll);
+            if event.step == Step::Archived {
+                voters.index = VoterIndex::default();
+            }
         }
         Record::Codes(codes) => state.codes.add(codes.hashes.clone()),
         Record::Vote(vote) => {

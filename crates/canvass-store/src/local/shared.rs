@@ -71,6 +71,7 @@ pub(super) struct Figures {
     pub(super) records: AtomicU64,
     pub(super) sync_microseconds: AtomicU64,
     pub(super) votes_waiting: AtomicUsize,
+    pub(super) bytes_waiting: AtomicUsize,
     pub(super) checkpoint_position: AtomicU64,
 }
 

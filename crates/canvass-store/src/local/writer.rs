@@ -11,7 +11,7 @@ use std::{
 };
 
 use canvass_domain::{
-    Poll, PollId, Refusal, Sequence, Timestamp,
+    Ballot, Poll, PollId, Refusal, Sequence, Timestamp,
     code::{CodeHash, Codes},
     decide::{self, AcceptedVote, Facts, PollCommand, VoteDecision},
     key::Key,
@@ -23,20 +23,20 @@ use canvass_domain::{
     tally::Tally,
     vote::{Marked, Operation, Personal, PersonalHash, StoredVote, VoteCommand},
 };
-use canvass_ledger::{AppendError, Batch, Ledger, Position, PushError};
+use canvass_ledger::{AppendError, Batch, Ledger, Position};
 use parking_lot::{Condvar, Mutex, RwLockWriteGuard};
 use rustc_hash::FxHashMap;
 
 use super::{
     Clock,
     checkpoint::{Capture, CapturedPoll, Checkpointer},
-    index::Fingerprint,
+    index::{Fingerprint, VoterIndex},
     lane::{Outbox, ReplyTo},
     shared::{PollCell, Shared, Voters, vote_of},
 };
 use crate::{
     Receipt, Snapshot, StoreError, VoteOutcome, VoteResult,
-    limits::{COMMIT_BYTES_MAX, COMMIT_VOTES_MAX, POLLS_MAX},
+    limits::{COMMIT_BYTES_MAX, COMMIT_VOTES_MAX, POLLS_MAX, QUEUE_BYTES_MAX, QUEUE_VOTES_MAX},
 };
 
 /// How long an idle writer sleeps at most before it looks at the clock again: a clock may jump.
@@ -58,6 +58,18 @@ impl Prepared {
         let personal_hash = Personal::hash(&personal);
         Self { command, hash, personal, personal_hash }
     }
+
+    /// About how much memory it takes.
+    fn bytes(&self) -> usize {
+        const BYTES_PER_MARK: usize = 32;
+        let marks = match self.command.marked.as_ref().map(|marked| &marked.ballot) {
+            Some(Ballot::Choices(choices)) => choices.len(),
+            Some(Ballot::Ranking(ranks)) => ranks.len(),
+            Some(Ballot::Scores(marks) | Ballot::Allocation(marks)) => marks.len(),
+            None => 0,
+        };
+        size_of::<Self>() + 2 * self.personal.len() + marks * BYTES_PER_MARK
+    }
 }
 
 /// Something for the writer to do.
@@ -65,6 +77,7 @@ pub(super) enum Work {
     Votes {
         cell: Arc<PollCell>,
         votes: Vec<Prepared>,
+        waiting: Waiting,
         reply: ReplyTo<Vec<VoteResult>>,
     },
     Create {
@@ -97,6 +110,33 @@ pub(super) enum Work {
     Stop,
 }
 
+/// Counts votes as waiting from when they are asked for until they are decided or turned away, whether or not the
+/// caller still waits.
+pub(super) struct Waiting {
+    shared: Arc<Shared>,
+    votes: usize,
+    bytes: usize,
+}
+
+impl Waiting {
+    /// A place in the queue for these votes; none if it is full.
+    pub(super) fn count(shared: &Arc<Shared>, votes: &[Prepared]) -> Option<Self> {
+        let bytes = votes.iter().map(Prepared::bytes).sum();
+        let waiting = Self { shared: Arc::clone(shared), votes: votes.len(), bytes };
+        let figures = &shared.figures;
+        let now = figures.votes_waiting.fetch_add(waiting.votes, Ordering::Relaxed) + waiting.votes;
+        let now_bytes = figures.bytes_waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        (now <= QUEUE_VOTES_MAX && now_bytes <= QUEUE_BYTES_MAX).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.shared.figures.votes_waiting.fetch_sub(self.votes, Ordering::Relaxed);
+        self.shared.figures.bytes_waiting.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 impl Work {
     fn vote_count(&self) -> usize {
         match self {
@@ -109,12 +149,12 @@ impl Work {
 /// What waits for the writer.
 #[derive(Default)]
 pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
+    line: Mutex<Line>,
     arrived: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Line {
     work: std::collections::VecDeque<Work>,
     is_closed: bool,
 }
@@ -122,25 +162,25 @@ struct Waiting {
 impl Queue {
     /// Adds work; gives it back if the writer has gone.
     pub(super) fn push(&self, work: Work) -> Result<(), Work> {
-        let mut waiting = self.waiting.lock();
-        if waiting.is_closed {
+        let mut line = self.line.lock();
+        if line.is_closed {
             return Err(work);
         }
-        waiting.work.push_back(work);
-        drop(waiting);
+        line.work.push_back(work);
+        drop(line);
         self.arrived.notify_one();
         Ok(())
     }
 
     /// Takes what there is, up to about a commit's worth; waits for some, but not longer than `nap`.
     fn take(&self, into: &mut Vec<Work>, nap: Duration) {
-        let mut waiting = self.waiting.lock();
-        if waiting.work.is_empty() {
-            self.arrived.wait_for(&mut waiting, nap);
+        let mut line = self.line.lock();
+        if line.work.is_empty() {
+            self.arrived.wait_for(&mut line, nap);
         }
         let mut votes = 0;
         while votes < COMMIT_VOTES_MAX
-            && let Some(work) = waiting.work.pop_front()
+            && let Some(work) = line.work.pop_front()
         {
             votes += work.vote_count();
             into.push(work);
@@ -149,13 +189,14 @@ impl Queue {
 
     /// Whether the writer has gone.
     pub(super) fn is_closed(&self) -> bool {
-        self.waiting.lock().is_closed
+        self.line.lock().is_closed
     }
 
-    fn close(&self) -> Vec<Work> {
-        let mut waiting = self.waiting.lock();
-        waiting.is_closed = true;
-        waiting.work.drain(..).collect()
+    /// Turns away what comes from now on, and gives what is left.
+    pub(super) fn close(&self) -> Vec<Work> {
+        let mut line = self.line.lock();
+        line.is_closed = true;
+        line.work.drain(..).collect()
     }
 }
 
@@ -358,9 +399,7 @@ impl Writer {
             if let Err(error) = self.take_due(commit, number, now) {
                 tracing::error!(%error, "a poll's scheduled step was not taken");
             }
-            if commit.batch.len_bytes() > COMMIT_BYTES_MAX && self.finish(commit, outbox).is_err() {
-                return;
-            }
+            self.finish_if_full(commit, outbox);
         }
     }
 
@@ -379,13 +418,14 @@ impl Writer {
 
     fn take_work(&mut self, commit: &mut Commit, outbox: &mut Outbox, work: Work, now: Timestamp) {
         let answer = match work {
-            Work::Votes { cell, mut votes, reply } => {
+            Work::Votes { cell, mut votes, waiting: _waiting, reply } => {
                 commit.votes = Vec::with_capacity(votes.len());
                 commit.settled = 0;
                 warm(&cell, &votes);
                 for vote in &mut votes {
                     let result = self.decide_vote(commit, outbox, cell.number, vote, now);
                     commit.votes.push(result);
+                    self.finish_if_full(commit, outbox);
                 }
                 let settled = mem::take(&mut commit.settled);
                 Answer::Votes(reply, mem::take(&mut commit.votes), settled)
@@ -406,6 +446,10 @@ impl Writer {
             Work::Stop => return,
         };
         commit.answers.push(answer);
+        self.finish_if_full(commit, outbox);
+    }
+
+    fn finish_if_full(&mut self, commit: &mut Commit, outbox: &mut Outbox) {
         if commit.batch.len_bytes() > COMMIT_BYTES_MAX {
             // What it could not write was answered so; the next commit tries again or finds the ledger stopped.
             let _ = self.finish(commit, outbox);
@@ -439,7 +483,7 @@ impl Writer {
         match decide::decide_vote(&state.poll, &state.codes, &history.votes, &vote.command, now)? {
             VoteDecision::Replay(stored) => Ok(VoteOutcome::Replayed(stored)),
             VoteDecision::Accept(accepted) => {
-                self.push_vote(commit, outbox, number, vote, accepted, history.latest, now)
+                self.push_vote(commit, number, vote, accepted, history.latest, now)
             }
         }
     }
@@ -478,11 +522,9 @@ impl Writer {
         Ok(Found::Here(History { latest: Some(position), votes }))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one vote's way from the decision into the batch")]
     fn push_vote(
         &mut self,
         commit: &mut Commit,
-        outbox: &mut Outbox,
         number: PollNumber,
         vote: &mut Prepared,
         accepted: AcceptedVote,
@@ -516,15 +558,8 @@ impl Writer {
         let mut body_bytes = mem::take(&mut commit.body);
         body_bytes.clear();
         record::encode_vote(&mut body_bytes, place, &body);
-        let position = match commit.batch.push(Kind::Vote as u8, &body_bytes, &vote.personal) {
-            Ok(position) => position,
-            Err(PushError::BatchFull) => {
-                // The batch never gets so full: it is finished well before.
-                self.finish(commit, outbox)?;
-                return Err(StoreError::busy("the commit was full"));
-            }
-            Err(_) => return Err(StoreError::busy("the record could not be encoded")),
-        };
+        let pushed = commit.batch.push(Kind::Vote as u8, &body_bytes, &vote.personal);
+        let position = pushed.map_err(|_| StoreError::busy("the record does not fit the commit"))?;
         self.working(commit, number)?.follow(place, Kind::Vote, &body_bytes);
         commit.body = body_bytes;
         commit.overlay.insert((number, vote.hash), position);
@@ -843,6 +878,10 @@ impl<'a> Run<'a> {
             Change::Poll(poll, step) => {
                 tally.fold_event(sequence, at, Some(&poll));
                 snapshot.poll = poll;
+                if step == Step::Archived {
+                    // Nobody votes here again, so the memory is given back; a vote is found by reading the records.
+                    self.voters.index = VoterIndex::default();
+                }
                 self.is_created |= step == Step::Created;
                 self.is_deleted |= step == Step::Deleted;
             }
