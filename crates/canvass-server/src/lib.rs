@@ -1,1 +1,16 @@
-//! server
+//! The service and its HTTP API: who may do what, said once; a router over it; and the problems it answers with.
+//!
+//! The crate knows no environment, no files and no engine by name: it is given a [`Store`](canvass_store::Store), an
+//! [`Edge`] for time and randomness, and [`Settings`].
+
+mod app;
+mod edge;
+mod http;
+pub mod limits;
+mod metrics;
+pub mod serve;
+mod service;
+
+pub use app::{App, Settings};
+pub use edge::{Edge, SystemEdge};
+pub use http::{PeerAddress, openapi, router};

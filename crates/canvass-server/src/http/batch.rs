@@ -1,0 +1,441 @@
+//! Votes by the million: lines of JSON in, lines of JSON out, in order and with bounded memory.
+//!
+//! Lines are read in chunks; a few chunks are with the store at once, so that reading overlaps with storing. A client
+//! has to read answers while it sends: when it does not, the server stops reading too.
+
+use std::{convert::Infallible, pin::Pin, sync::Arc};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header::CACHE_CONTROL},
+    response::Response,
+};
+use bytes::{Bytes, BytesMut};
+use canvass_domain::{Poll, PollId, Refusal, VoteId, key::Scope, poll::Access, vote::Operation};
+use canvass_store::{StoreError, VoteOutcome};
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    stream::{FuturesOrdered, unfold},
+};
+
+use crate::{
+    app::App,
+    http::{
+        ask::{Ask, next_bytes, read_json},
+        guard::count,
+        openapi::VoteProblems,
+        problem::{Kind, status},
+        reply,
+    },
+    limits::{
+        BATCH_CHUNK_BYTES_MAX, BATCH_CHUNK_LINES_MAX, BATCH_CHUNKS_IN_FLIGHT_MAX, BATCH_RETRIES_MAX,
+        BATCH_RETRY_WAIT, VOTE_BODY_BYTES_MAX,
+    },
+    service::{
+        Caller, Failure,
+        answer::{write_number, write_text, write_vote_id},
+        limiting::Class,
+        votes::{Reading, Text, VoteAsk, VoteRequest, identify, read_voter},
+    },
+};
+
+const LINES: &str = "application/x-ndjson";
+
+/// Cast many votes
+///
+/// One vote a line, any number of lines, streamed both ways. Each line may carry an `idempotencyKey`. One result line
+/// is answered for each vote, in order, with the status that the single route would give. A bad line spoils no other;
+/// empty lines are skipped but counted. Read the answers while you send: the server stops reading while nobody reads
+/// its answers. When the connection breaks, votes that were accepted stay.
+#[utoipa::path(post, path = "/v1/polls/{poll}/votes/batch", tag = "votes",
+    params(("poll" = String, Path, description = "The poll's id")),
+    request_body(content = String, content_type = "application/x-ndjson", example = "{\"voterId\":\"u1\",\"ballot\":{\"choice\":\"pizza\"}}\n"),
+    responses((status = 200, description = "A result line for each vote", body = String, content_type = "application/x-ndjson",
+        example = "{\"line\":1,\"status\":201,\"voteId\":\"7f8d2c1e-6f0a-4f3b-9d55-0a4b8c3d2e1f\"}\n{\"line\":2,\"status\":409,\"type\":\"/problems/already-voted\",\"detail\":\"…\",\"voteId\":\"7f8d2c1e-6f0a-4f3b-9d55-0a4b8c3d2e1f\"}\n"), VoteProblems))]
+pub(crate) async fn cast_votes(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    ask.require_type(LINES)?;
+    let id = ask.poll()?;
+    let poll = app.poll(&id).await?;
+    if poll.access == Access::Key {
+        ask.caller.require(Scope::VotesWrite)?;
+    }
+    let device = app.ensure_device(&poll, &mut ask.caller).await?;
+    let lines = Lines { body: ask.body, text: BytesMut::new(), cut: 0, skipping: false, ended: false };
+    let sender = Arc::new(Sender { app, actor: ask.caller.actor(), caller: ask.caller });
+    let batch =
+        Batch { sender, poll: id, lines: Some(lines), in_flight: FuturesOrdered::new(), farewell: None };
+    let answers = unfold(batch, |mut batch| async move {
+        let answers = batch.next().await?;
+        Some((Ok::<_, Infallible>(answers), batch))
+    });
+    let mut response = reply::of(StatusCode::OK, HeaderValue::from_static(LINES), Body::from_stream(answers));
+    response.headers_mut().insert(CACHE_CONTROL, reply::NO_STORE);
+    reply::set_device(&mut response, device.as_ref());
+    Ok(response)
+}
+
+/// A batch under way.
+struct Batch {
+    sender: Arc<Sender>,
+    poll: PollId,
+    /// What is still to come; none once all was read.
+    lines: Option<Lines>,
+    in_flight: FuturesOrdered<Pin<Box<dyn Future<Output = Bytes> + Send>>>,
+    /// What is said at the end if the end came too early.
+    farewell: Option<Bytes>,
+}
+
+impl Batch {
+    /// The answers of the next chunk; none at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let has_room = self.in_flight.len() < BATCH_CHUNKS_IN_FLIGHT_MAX;
+            let reading = self.lines.as_mut().filter(|_| has_room);
+            let is_reading = reading.is_some();
+            tokio::select! {
+                biased;
+                Some(answers) = self.in_flight.next(), if !self.in_flight.is_empty() => return Some(answers),
+                read = read_chunk(&self.sender.app, &self.poll, reading), if is_reading => self.take(read),
+                else => return self.farewell.take(),
+            }
+        }
+    }
+
+    fn take(&mut self, read: Result<Option<(Chunk, Arc<Poll>)>, Failure>) {
+        match read {
+            Ok(Some((chunk, poll))) => {
+                let sender = Arc::clone(&self.sender);
+                self.in_flight.push_back(Box::pin(async move { sender.answer(chunk, poll).await }));
+            }
+            Ok(None) => self.lines = None,
+            Err(failure) => {
+                self.lines = None;
+                self.farewell = Some(farewell(&failure));
+            }
+        }
+    }
+}
+
+/// The next chunk, with the poll as it stands: read here, so that chunks reach the store in order.
+async fn read_chunk(
+    app: &App,
+    poll: &PollId,
+    lines: Option<&mut Lines>,
+) -> Result<Option<(Chunk, Arc<Poll>)>, Failure> {
+    let Some(lines) = lines else { return Ok(None) };
+    // Nothing is lost if this is dropped while it waits: what was read stays with `lines`.
+    lines.fill(app).await?;
+    let poll = app.poll(poll).await?;
+    Ok(lines.cut().map(|chunk| (chunk, poll)))
+}
+
+/// The body as lines.
+struct Lines {
+    body: Body,
+    /// What was read and not yet cut.
+    text: BytesMut,
+    /// Lines cut so far.
+    cut: u64,
+    /// Whether a line that was too long is being dropped up to its end.
+    skipping: bool,
+    ended: bool,
+}
+
+/// Some lines that are answered together.
+struct Chunk {
+    text: Bytes,
+    lines: Vec<Line>,
+}
+
+/// One line that is not empty.
+struct Line {
+    number: u64,
+    start: usize,
+    /// None for a line that was too long to keep.
+    end: Option<usize>,
+}
+
+impl Lines {
+    /// Reads until there is a line to cut, or the end: then whatever more is at hand, up to a chunk.
+    async fn fill(&mut self, app: &App) -> Result<(), Failure> {
+        while !self.ended && !self.has_line() {
+            match tokio::time::timeout(app.parts.settings.batch_wait_max, next_bytes(&mut self.body)).await {
+                Ok(Ok(bytes)) => self.add(bytes),
+                Ok(Err(failure)) => return Err(failure),
+                Err(_) => return Err(Failure::TooSlow),
+            }
+        }
+        while !self.ended && self.text.len() < BATCH_CHUNK_BYTES_MAX {
+            match next_bytes(&mut self.body).now_or_never() {
+                Some(Ok(bytes)) => self.add(bytes),
+                Some(Err(failure)) => return Err(failure),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, bytes: Option<Bytes>) {
+        if let Some(bytes) = bytes {
+            self.text.extend_from_slice(&bytes);
+            self.drop_overlong();
+            return;
+        }
+        self.ended = true;
+        // The last line may come without its end.
+        if !self.text.is_empty() || self.skipping {
+            self.text.extend_from_slice(b"\n");
+        }
+    }
+
+    fn has_line(&self) -> bool {
+        memchr::memchr(b'\n', &self.text).is_some()
+    }
+
+    /// A line that is too long already is not kept while its end is awaited.
+    fn drop_overlong(&mut self) {
+        if (self.skipping || self.text.len() > VOTE_BODY_BYTES_MAX) && !self.has_line() {
+            self.skipping = true;
+            self.text.clear();
+        }
+    }
+
+    /// Cuts off a chunk; none at the end.
+    fn cut(&mut self) -> Option<Chunk> {
+        let mut lines = Vec::with_capacity(BATCH_CHUNK_LINES_MAX.min(self.text.len() / 32 + 1));
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', &self.text) {
+            self.cut += 1;
+            let was_skipped = std::mem::take(&mut self.skipping);
+            if was_skipped || end - start > VOTE_BODY_BYTES_MAX {
+                lines.push(Line { number: self.cut, start, end: None });
+            } else if !self.text[start..end].trim_ascii().is_empty() {
+                lines.push(Line { number: self.cut, start, end: Some(end) });
+            }
+            start = end + 1;
+            if lines.len() == BATCH_CHUNK_LINES_MAX || start >= BATCH_CHUNK_BYTES_MAX {
+                break;
+            }
+        }
+        if start == 0 {
+            return None;
+        }
+        let text = self.text.split_to(start).freeze();
+        self.drop_overlong();
+        Some(Chunk { text, lines })
+    }
+}
+
+/// Who sends, and where to.
+struct Sender {
+    app: App,
+    caller: Caller,
+    actor: String,
+}
+
+/// What became of one line; none while it is open.
+type Verdict = Option<Result<VoteId, Box<Failure>>>;
+
+impl Sender {
+    /// Has a chunk's votes recorded, and writes its answers.
+    async fn answer(&self, chunk: Chunk, poll: Arc<Poll>) -> Bytes {
+        let mut verdicts: Vec<Verdict> = chunk.lines.iter().map(|line| self.admit(line)).collect();
+        self.record(&chunk, poll, &mut verdicts).await;
+        let mut answers = Vec::with_capacity(chunk.lines.len() * 80);
+        for (line, verdict) in chunk.lines.iter().zip(&verdicts) {
+            write_answer(&mut answers, line.number, verdict);
+        }
+        answers.into()
+    }
+
+    /// Refuses a line that is too long or beyond the sender's limits.
+    fn admit(&self, line: &Line) -> Verdict {
+        if line.end.is_none() {
+            return Some(Err(Box::new(Failure::TooLarge(VOTE_BODY_BYTES_MAX))));
+        }
+        match count(&self.app, &self.caller, Class::PostVotes) {
+            Ok(_) => None,
+            Err(failure) => Some(Err(Box::new(failure))),
+        }
+    }
+
+    /// Has the open lines recorded. Those that the store has no room for, or whose options changed meanwhile, are read
+    /// and sent again.
+    async fn record(&self, chunk: &Chunk, mut poll: Arc<Poll>, verdicts: &mut [Verdict]) {
+        for attempt in 0..BATCH_RETRIES_MAX {
+            let (sent, commands) = match self.read_open(chunk, &poll, verdicts).await {
+                ReadOpen::All(sent, commands) => (sent, commands),
+                ReadOpen::OptionAdded => {
+                    let Some(newest) = self.newest(&poll, verdicts).await else { return };
+                    poll = newest;
+                    continue;
+                }
+            };
+            if sent.is_empty() {
+                return;
+            }
+            let is_full = match self.app.store().vote(&poll.id, commands).await {
+                Ok(results) => {
+                    self.app.parts.metrics.votes.count_all(&results);
+                    self.settle(&poll, verdicts, sent.iter().copied().zip(results))
+                }
+                Err(error) => {
+                    let all = sent.iter().map(|index| (*index, Err(error.clone())));
+                    self.settle(&poll, verdicts, all)
+                }
+            };
+            if verdicts.iter().all(Option::is_some) {
+                return;
+            }
+            if is_full && attempt + 1 < BATCH_RETRIES_MAX {
+                tokio::time::sleep(BATCH_RETRY_WAIT).await;
+            }
+            let Some(newest) = self.newest(&poll, verdicts).await else { return };
+            poll = newest;
+        }
+        close(verdicts, &Failure::Busy { retry_after: BATCH_RETRY_WAIT });
+    }
+
+    /// Reads every open line against the poll's form. Where one is for an option that must be added first, adds it and
+    /// stops, because then all are read anew.
+    async fn read_open(&self, chunk: &Chunk, poll: &Arc<Poll>, verdicts: &mut [Verdict]) -> ReadOpen {
+        let mut sent = Vec::with_capacity(chunk.lines.len());
+        let mut commands = Vec::with_capacity(chunk.lines.len());
+        let may_weigh = self.caller.has(Scope::VotesWrite);
+        for (index, line) in chunk.lines.iter().enumerate() {
+            let (None, Some(end)) = (&verdicts[index], line.end) else { continue };
+            let text = &chunk.text[line.start..end];
+            let request: VoteRequest<'_> = match read_json(text) {
+                Ok(request) => request,
+                Err(failure) => {
+                    verdicts[index] = Some(Err(Box::new(failure)));
+                    continue;
+                }
+            };
+            let reading = self.vote_ask(poll, &request, may_weigh).and_then(|ask| {
+                let reading = self.app.read_command(poll, &ask)?;
+                Ok((ask, reading))
+            });
+            match reading {
+                Ok((_, Reading::Command(command))) => {
+                    sent.push(index);
+                    commands.push(command);
+                }
+                Ok((ask, Reading::WriteIn(label))) => match self.app.write_in(poll, &ask, label).await {
+                    Ok(()) => return ReadOpen::OptionAdded,
+                    Err(failure) => verdicts[index] = Some(Err(Box::new(failure))),
+                },
+                Err(failure) => verdicts[index] = Some(Err(Box::new(failure))),
+            }
+        }
+        ReadOpen::All(sent, commands)
+    }
+
+    fn vote_ask<'a>(
+        &'a self,
+        poll: &Poll,
+        request: &'a VoteRequest<'a>,
+        may_weigh: bool,
+    ) -> Result<VoteAsk<'a>, Failure> {
+        let named = read_voter(request.voter_id.as_ref())?;
+        let code = request.code.as_ref().map(|Text(code)| &**code);
+        let idempotency_key = request.idempotency_key.as_ref().map(|Text(key)| key.parse()).transpose();
+        Ok(VoteAsk {
+            identity: identify(poll, &self.caller, named, code)?,
+            operation: Operation::Cast,
+            request: Some(request),
+            idempotency_key: idempotency_key
+                .map_err(|error| Failure::Malformed(format!("idempotencyKey: {error}")))?,
+            may_weigh,
+            by_label: false,
+            actor: &self.actor,
+        })
+    }
+
+    /// Notes what became of the votes that were sent; tells whether some must wait for room.
+    fn settle(
+        &self,
+        poll: &Arc<Poll>,
+        verdicts: &mut [Verdict],
+        results: impl Iterator<Item = (usize, Result<VoteOutcome, StoreError>)>,
+    ) -> bool {
+        let mut is_full = false;
+        for (index, result) in results {
+            verdicts[index] = match result {
+                Ok(VoteOutcome::Accepted(receipt)) => Some(Ok(receipt.vote_id)),
+                Ok(VoteOutcome::Replayed(vote)) => Some(Ok(vote.vote_id)),
+                Err(StoreError::Refused(Refusal::FormChanged)) => None,
+                Err(StoreError::Unavailable { .. }) if self.app.store().health().trouble.is_none() => {
+                    is_full = true;
+                    None
+                }
+                Err(error) => Some(Err(Box::new(self.app.vote_failed(poll, error)))),
+            };
+        }
+        is_full
+    }
+
+    /// The poll as it stands now; if it cannot be read, that is the verdict of every open line.
+    async fn newest(&self, poll: &Poll, verdicts: &mut [Verdict]) -> Option<Arc<Poll>> {
+        match self.app.poll(&poll.id).await {
+            Ok(poll) => Some(poll),
+            Err(failure) => {
+                close(verdicts, &failure);
+                None
+            }
+        }
+    }
+}
+
+/// What came of reading the open lines.
+enum ReadOpen {
+    /// These lines are these commands.
+    All(Vec<usize>, Vec<canvass_domain::vote::VoteCommand>),
+    /// An option was added: the poll is another one now.
+    OptionAdded,
+}
+
+fn close(verdicts: &mut [Verdict], failure: &Failure) {
+    for verdict in verdicts.iter_mut().filter(|verdict| verdict.is_none()) {
+        *verdict = Some(Err(Box::new(failure.clone())));
+    }
+}
+
+fn write_answer(answers: &mut Vec<u8>, line: u64, verdict: &Verdict) {
+    answers.extend_from_slice(b"{\"line\":");
+    write_number(answers, line);
+    match verdict {
+        Some(Ok(vote_id)) => {
+            answers.extend_from_slice(b",\"status\":201,\"voteId\":\"");
+            write_vote_id(answers, vote_id);
+            answers.extend_from_slice(b"\"}\n");
+        }
+        Some(Err(failure)) => {
+            answers.push(b',');
+            write_refusal(answers, failure);
+        }
+        None => {}
+    }
+}
+
+fn write_refusal(answers: &mut Vec<u8>, failure: &Failure) {
+    answers.extend_from_slice(b"\"status\":");
+    write_number(answers, u64::from(status(failure).as_u16()));
+    answers.extend_from_slice(b",\"type\":\"/problems/");
+    answers.extend_from_slice(Kind::of(failure).name().as_bytes());
+    answers.extend_from_slice(b"\",\"detail\":");
+    write_text(answers, &failure.to_string());
+    if let Some(vote_id) = failure.existing_vote() {
+        answers.extend_from_slice(b",\"voteId\":\"");
+        write_vote_id(answers, &vote_id);
+        answers.push(b'"');
+    }
+    answers.extend_from_slice(b"}\n");
+}
+
+/// The last line of a batch that ended too early, for a client that still listens.
+fn farewell(failure: &Failure) -> Bytes {
+    let mut answers = b"{".to_vec();
+    write_refusal(&mut answers, failure);
+    answers.into()
+}

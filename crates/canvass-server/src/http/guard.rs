@@ -1,0 +1,202 @@
+//! What every route shares: who asks, how fast they may, how a refusal is said, and what is counted.
+//!
+//! One wrapper does it instead of a stack of middleware, so that the way of a vote has one future on the heap.
+
+use std::{convert::Infallible, net::IpAddr, pin::Pin, sync::Arc};
+
+use axum::{
+    Router,
+    extract::Request,
+    handler::Handler,
+    http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION, request::Parts},
+    response::Response,
+    routing::{MethodFilter, on},
+};
+
+use crate::{
+    app::App,
+    http::ask::{Ask, cookie},
+    metrics::RouteFigures,
+    service::{
+        Caller, Failure,
+        devices::read_token,
+        keys::LiveKey,
+        limiting::{Class, Standing, Used},
+    },
+};
+
+/// The client's address as the connection knows it. Whoever accepts connections puts it into each request's
+/// extensions; without it, the client is taken to be this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddress(pub IpAddr);
+
+/// The cookie by which a device is known.
+pub(crate) const DEVICE_COOKIE: &str = "canvass_device";
+
+/// How a family of routes says a refusal.
+pub(crate) type Refuse = fn(&Failure) -> Response;
+
+/// Routes that say refusals alike.
+pub(crate) struct Routes {
+    app: App,
+    refuse: Refuse,
+    router: Router<App>,
+}
+
+impl Routes {
+    pub(crate) fn new(app: &App, refuse: Refuse) -> Self {
+        Self { app: app.clone(), refuse, router: Router::new() }
+    }
+
+    /// Adds a route.
+    pub(crate) fn on<F, Answer>(
+        mut self,
+        method: Method,
+        path: &'static str,
+        class: Class,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(App, Ask) -> Answer + Clone + Send + Sync + 'static,
+        Answer: Future<Output = Result<Response, Failure>> + Send + 'static,
+    {
+        let name = method_name(&method);
+        let figures = self.app.parts.metrics.route(name, path);
+        let filter = MethodFilter::try_from(method).expect("the routes name methods of HTTP");
+        let guard = Guard { handler, class, refuse: self.refuse, figures };
+        self.router = self.router.route(path, on(filter, guard));
+        self
+    }
+
+    pub(crate) fn finish(self) -> Router<App> {
+        let refuse = self.refuse;
+        self.router.method_not_allowed_fallback(move || async move { refuse(&Failure::MethodNotAllowed) })
+    }
+}
+
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "GET",
+    }
+}
+
+#[derive(Clone)]
+struct Guard<F> {
+    handler: F,
+    class: Class,
+    refuse: Refuse,
+    figures: Arc<RouteFigures>,
+}
+
+impl<F, Answer> Handler<Infallible, App> for Guard<F>
+where
+    F: Fn(App, Ask) -> Answer + Clone + Send + Sync + 'static,
+    Answer: Future<Output = Result<Response, Failure>> + Send + 'static,
+{
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, app: App) -> Self::Future {
+        Box::pin(async move {
+            let started = app.edge().elapsed();
+            let (head, body) = request.into_parts();
+            let (answer, standing) = match admit(&app, &head, self.class) {
+                Ok((caller, standing)) => {
+                    ((self.handler)(app.clone(), Ask { head, body, caller }).await, standing)
+                }
+                Err(failure) => (Err(failure), Standing::new()),
+            };
+            let mut response = match answer {
+                Ok(response) => response,
+                Err(failure) => {
+                    let mut response = (self.refuse)(&failure);
+                    if let Failure::Limited(limited) = &failure {
+                        tell_limits(response.headers_mut(), &limited.standing);
+                    }
+                    response
+                }
+            };
+            tell_limits(response.headers_mut(), &standing);
+            self.figures.count(response.status().as_u16(), app.edge().elapsed().saturating_sub(started));
+            response
+        })
+    }
+}
+
+/// Who asks, if they may ask now.
+fn admit(app: &App, head: &Parts, class: Class) -> Result<(Caller, Standing), Failure> {
+    let caller = identify(app, head)?;
+    let standing = count(app, &caller, class)?;
+    Ok((caller, standing))
+}
+
+fn identify(app: &App, head: &Parts) -> Result<Caller, Failure> {
+    let address = address(head, app.parts.settings.trusted_proxies);
+    let key = match secret(&head.headers) {
+        None => None,
+        Some(secret) => Some(find_key(app, secret, address)?),
+    };
+    let device =
+        cookie(&head.headers, DEVICE_COOKIE).and_then(|token| read_token(app.known_device_secret()?, token));
+    Ok(Caller { key, address, device })
+}
+
+fn find_key(app: &App, secret: &str, address: IpAddr) -> Result<Arc<LiveKey>, Failure> {
+    if let Some(key) = app.parts.keys.find(secret, app.edge().now()) {
+        return Ok(key);
+    }
+    app.parts.addresses.count(Class::Api, address)?;
+    Err(Failure::UnknownKey)
+}
+
+/// Counts a request against what its key or its address may do.
+pub(crate) fn count(app: &App, caller: &Caller, class: Class) -> Result<Standing, Failure> {
+    match &caller.key {
+        Some(live) => live.limits.count(class, app.edge().now()),
+        None => app.parts.addresses.count(class, caller.address).map(|()| Standing::new()),
+    }
+}
+
+/// The key's secret: `x-api-key: …`, or `Authorization: Bearer …`. Other schemes may be a proxy's.
+fn secret(headers: &HeaderMap) -> Option<&str> {
+    if let Some(value) = headers.get("x-api-key") {
+        return Some(value.to_str().unwrap_or_default());
+    }
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim_ascii())
+}
+
+/// Where the request comes from: the peer, or what the outermost of the proxies that are trusted says of it.
+fn address(head: &Parts, trusted_proxies: usize) -> IpAddr {
+    let peer = head.extensions.get::<PeerAddress>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
+    if trusted_proxies == 0 {
+        return peer;
+    }
+    let forwarded = head.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let addresses: Vec<IpAddr> =
+        forwarded.flat_map(|list| list.split(',')).map_while(|text| text.trim().parse().ok()).collect();
+    let place = addresses.len().checked_sub(trusted_proxies);
+    place.and_then(|place| addresses.get(place)).copied().unwrap_or(peer)
+}
+
+/// The fields of draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy: "api";q=200;w=2` and
+/// `RateLimit: "api";r=199;t=1`.
+fn tell_limits(headers: &mut HeaderMap, standing: &[Used]) {
+    if standing.is_empty() {
+        return;
+    }
+    let list = |write: fn(&Used) -> String| {
+        HeaderValue::try_from(standing.iter().map(write).collect::<Vec<_>>().join(", ")).ok()
+    };
+    let policy = list(|used| format!("\"{}\";q={};w={}", used.name, used.quota, used.window_seconds));
+    let state = list(|used| format!("\"{}\";r={};t={}", used.name, used.remaining, used.reset_seconds));
+    if let (Some(policy), Some(state)) = (policy, state) {
+        headers.insert("ratelimit-policy", policy);
+        headers.insert("ratelimit", state);
+    }
+}

@@ -1,0 +1,82 @@
+//! The HTTP API: every route on this page.
+
+mod ask;
+mod batch;
+mod codes;
+mod dialect;
+mod dialect_a;
+mod dialect_b;
+mod docs;
+mod export;
+mod guard;
+mod health;
+mod keys;
+mod openapi;
+mod pages;
+mod polls;
+mod problem;
+mod reply;
+mod results;
+mod votes;
+
+use axum::{Router, http::Method};
+
+pub use guard::PeerAddress;
+pub use openapi::openapi;
+
+use crate::{
+    app::App,
+    service::limiting::Class::{Api, Batch, Free, PostVotes, ReadVotes},
+};
+use guard::Routes;
+
+/// Every route over one service.
+pub fn router(app: App) -> Router {
+    let native = Routes::new(&app, problem::refuse)
+        .on(Method::POST, "/v1/polls", Api, polls::create_poll)
+        .on(Method::GET, "/v1/polls", Api, polls::list_polls)
+        .on(Method::GET, "/v1/polls/{poll}", Api, polls::read_poll)
+        .on(Method::PATCH, "/v1/polls/{poll}", Api, polls::change_poll)
+        .on(Method::DELETE, "/v1/polls/{poll}", Api, polls::delete_poll)
+        .on(Method::POST, "/v1/polls/{poll}/open", Api, polls::open_poll)
+        .on(Method::POST, "/v1/polls/{poll}/pause", Api, polls::pause_poll)
+        .on(Method::POST, "/v1/polls/{poll}/close", Api, polls::close_poll)
+        .on(Method::POST, "/v1/polls/{poll}/certify", Api, polls::certify_poll)
+        .on(Method::POST, "/v1/polls/{poll}/archive", Api, polls::archive_poll)
+        .on(Method::GET, "/v1/polls/{poll}/events", Api, polls::list_events)
+        .on(Method::POST, "/v1/polls/{poll}/codes", Api, codes::create_codes)
+        .on(Method::POST, "/v1/polls/{poll}/votes", PostVotes, votes::cast_vote)
+        .on(Method::POST, "/v1/polls/{poll}/votes/batch", Batch, batch::cast_votes)
+        .on(Method::GET, "/v1/polls/{poll}/votes/{voter}", ReadVotes, votes::read_vote)
+        .on(Method::PUT, "/v1/polls/{poll}/votes/{voter}", PostVotes, votes::change_vote)
+        .on(Method::DELETE, "/v1/polls/{poll}/votes/{voter}", PostVotes, votes::withdraw_vote)
+        .on(Method::GET, "/v1/polls/{poll}/results", Api, results::read_results)
+        .on(Method::GET, "/v1/polls/{poll}/breakdown", Api, results::read_breakdown)
+        .on(Method::GET, "/v1/polls/{poll}/timeline", Api, results::read_timeline)
+        .on(Method::GET, "/v1/polls/{poll}/export", Api, export::export_votes)
+        .on(Method::POST, "/v1/polls/{poll}/recount", Api, results::recount_poll)
+        .on(Method::POST, "/v1/keys", Api, keys::create_key)
+        .on(Method::GET, "/v1/keys", Api, keys::list_keys)
+        .on(Method::DELETE, "/v1/keys/{id}", Api, keys::revoke_key)
+        .on(Method::POST, "/v1/keys/{id}/rotate", Api, keys::rotate_key)
+        .on(Method::GET, "/livez", Free, health::read_liveness)
+        .on(Method::GET, "/readyz", Free, health::read_readiness)
+        .on(Method::GET, "/metrics", Free, health::read_metrics)
+        .on(Method::GET, "/openapi.json", Free, docs::read_openapi)
+        .on(Method::GET, "/docs", Free, docs::read_docs)
+        .on(Method::GET, "/problems", Free, pages::list_problems)
+        .on(Method::GET, "/problems/{kind}", Free, pages::read_problem)
+        .on(Method::GET, "/", Free, pages::read_home)
+        .finish();
+    let dialect_a = Routes::new(&app, dialect_a::refuse)
+        .on(Method::POST, "/votes", PostVotes, dialect_a::cast_vote)
+        .on(Method::GET, "/votes", ReadVotes, dialect_a::read_vote)
+        .on(Method::OPTIONS, "/votes", Free, dialect_a::preflight)
+        .on(Method::GET, "/results", Api, dialect::read_results)
+        .on(Method::OPTIONS, "/results", Free, dialect_a::preflight)
+        .finish();
+    let dialect_b = Routes::new(&app, dialect_b::refuse)
+        .on(Method::POST, "/vote", PostVotes, dialect_b::cast_vote)
+        .finish();
+    native.merge(dialect_a).merge(dialect_b).fallback(problem::route_not_found).with_state(app)
+}

@@ -1,0 +1,91 @@
+//! Answers, each kind made one way.
+
+use axum::{
+    body::Body,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, SET_COOKIE},
+    },
+    response::Response,
+};
+use canvass_domain::Poll;
+use serde::Serialize;
+
+use crate::{
+    http::guard::DEVICE_COOKIE,
+    limits::DEVICE_DAYS_MAX,
+    service::{answer::write_json, devices::NewDevice},
+};
+
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// An answer with a body of some type.
+pub(crate) fn of(status: StatusCode, content_type: HeaderValue, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+/// JSON that is written already, and that no cache may keep.
+pub(crate) fn json_bytes(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = of(status, JSON, body);
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// A value as JSON that no cache may keep.
+pub(crate) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
+    let mut body = Vec::with_capacity(512);
+    write_json(&mut body, value);
+    json_bytes(status, body)
+}
+
+/// Nothing to tell.
+pub(crate) fn no_content() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// A poll, with its version as entity tag.
+pub(crate) fn poll(status: StatusCode, poll: &Poll) -> Response {
+    let mut response = json(status, poll);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", poll.version)) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// Says that the caller has this answer already.
+pub(crate) fn not_modified(answer: &Response) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    for name in [ETAG, CACHE_CONTROL] {
+        if let Some(value) = answer.headers().get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+/// A page for people.
+pub(crate) fn html(status: StatusCode, page: String) -> Response {
+    let mut response = of(status, HeaderValue::from_static("text/html; charset=utf-8"), page);
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    response.headers_mut().insert("content-security-policy", HeaderValue::from_static(policy));
+    response
+}
+
+/// Tells a device its id.
+pub(crate) fn set_device(response: &mut Response, device: Option<&NewDevice>) {
+    let Some(device) = device else { return };
+    let seconds = DEVICE_DAYS_MAX * 86_400;
+    let cookie =
+        format!("{DEVICE_COOKIE}={}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax", device.token);
+    if let Ok(value) = HeaderValue::try_from(cookie) {
+        response.headers_mut().insert(SET_COOKIE, value);
+    }
+}

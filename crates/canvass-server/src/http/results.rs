@@ -1,0 +1,144 @@
+//! The routes of results.
+
+use axum::{
+    http::{
+        HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, ETAG},
+    },
+    response::Response,
+};
+use canvass_domain::{
+    key::Scope,
+    results::{BreakdownView, Results, TimelineView, TimelineWidth},
+};
+use serde::Deserialize;
+
+use crate::{
+    app::App,
+    http::{
+        ask::Ask,
+        openapi::{ReadProblems, WriteProblems},
+        reply,
+    },
+    service::{
+        Failure,
+        recount::RecountView,
+        results::{Seen, Viewer},
+        votes::{Text, read_voter},
+    },
+};
+
+#[derive(Deserialize)]
+struct ResultsQuery {
+    voter: Option<String>,
+    code: Option<String>,
+    reveal: Option<String>,
+    by: Option<String>,
+    step: Option<String>,
+}
+
+/// Read the results
+///
+/// For anyone in a `public` or `open` poll, else for keys with the scope `results:read`, within the poll's
+/// `resultsVisible`: where the count may not be seen, `visible` is false and only the turnout is told.
+#[utoipa::path(get, path = "/v1/polls/{poll}/results", tag = "results",
+    params(("poll" = String, Path, description = "The poll's id"),
+        ("voter" = Option<String>, Query, description = "In a poll whose results are for those who have voted: the voter to show them to (scope votes:read)"),
+        ("reveal" = Option<bool>, Query, description = "Show the count against the poll's rule (scope admin)"),
+        ("if-none-match" = Option<String>, Header, description = "The ETag of the results that the caller has")),
+    responses((status = 200, description = "The results", body = Results, headers(("etag" = String, description = "Their sequence"))),
+        (status = 304, description = "Nothing has changed since the ETag in `If-None-Match`"), ReadProblems))]
+pub(crate) async fn read_results(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    let query = ask.query()?;
+    let seen = see(&app, &mut ask, &query).await?;
+    let tag = tag(&seen);
+    let mut response = reply::json_bytes(StatusCode::OK, app.results_json(&seen));
+    mark(&mut response, &seen, &tag);
+    Ok(if ask.has(&tag) { reply::not_modified(&response) } else { response })
+}
+
+/// Break the results down by one demographic dimension
+///
+/// Figures below the poll's `minimumCell` are null, and so are as many others that none can be found by subtracting.
+#[utoipa::path(get, path = "/v1/polls/{poll}/breakdown", tag = "results",
+    params(("poll" = String, Path, description = "The poll's id"),
+        ("by" = String, Query, description = "One of the poll's dimensions"),
+        ("reveal" = Option<bool>, Query, description = "Show the count against the poll's rule (scope admin)")),
+    responses((status = 200, description = "Options by values", body = BreakdownView),
+        (status = 422, description = "Not a dimension that the poll declares", body = crate::http::openapi::Problem, content_type = "application/problem+json"), ReadProblems))]
+pub(crate) async fn read_breakdown(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    let query: ResultsQuery = ask.query()?;
+    let by = query.by.as_deref().ok_or_else(|| Failure::invalid("by", "say which dimension"))?;
+    let seen = see(&app, &mut ask, &query).await?;
+    let view = seen.breakdown(by)?;
+    Ok(answer_derived(&ask, &seen, &view))
+}
+
+/// Read the votes over time
+#[utoipa::path(get, path = "/v1/polls/{poll}/timeline", tag = "results",
+    params(("poll" = String, Path, description = "The poll's id"),
+        ("step" = Option<String>, Query, description = "`minute`, `hour` (if absent) or `day`"),
+        ("reveal" = Option<bool>, Query, description = "Show the votes against the poll's rule (scope admin)")),
+    responses((status = 200, description = "Votes by step", body = TimelineView),
+        (status = 422, description = "Not a step", body = crate::http::openapi::Problem, content_type = "application/problem+json"), ReadProblems))]
+pub(crate) async fn read_timeline(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    let query: ResultsQuery = ask.query()?;
+    let width = match query.step.as_deref() {
+        Some("minute") => TimelineWidth::Minute,
+        None | Some("hour") => TimelineWidth::Hour,
+        Some("day") => TimelineWidth::Day,
+        Some(_) => return Err(Failure::invalid("step", "minute, hour or day")),
+    };
+    let seen = see(&app, &mut ask, &query).await?;
+    let view = seen.timeline(width)?;
+    Ok(answer_derived(&ask, &seen, &view))
+}
+
+/// Fold the ledger again and compare
+#[utoipa::path(post, path = "/v1/polls/{poll}/recount", tag = "results",
+    params(("poll" = String, Path, description = "The poll's id")),
+    responses((status = 200, description = "What was found", body = RecountView), WriteProblems))]
+pub(crate) async fn recount_poll(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    ask.caller.require(Scope::PollsWrite)?;
+    let id = ask.poll()?;
+    let found = app.recount(&id).await?;
+    Ok(reply::json(StatusCode::OK, &found))
+}
+
+async fn see(app: &App, ask: &mut Ask, query: &ResultsQuery) -> Result<Seen, Failure> {
+    let id = ask.poll()?;
+    let voter = query.voter.as_deref().map(|voter| Text(voter.into()));
+    let reveal = match query.reveal.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(Failure::invalid("reveal", "true or false")),
+    };
+    let viewer = Viewer {
+        caller: &ask.caller,
+        code: ask.code().or(query.code.as_deref()),
+        voter: read_voter(voter.as_ref())?,
+        reveal,
+    };
+    app.see(&id, &viewer).await
+}
+
+/// Equal sequences mean equal bodies; a body without the count is another one.
+fn tag(seen: &Seen) -> String {
+    let sequence = seen.snapshot.tally.sequence;
+    if seen.visible { format!("\"{sequence}\"") } else { format!("\"{sequence}-turnout\"") }
+}
+
+fn mark(response: &mut Response, seen: &Seen, tag: &str) {
+    let caching = if seen.restricted { "private, no-cache" } else { "no-cache" };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+}
+
+fn answer_derived<T: serde::Serialize>(ask: &Ask, seen: &Seen, view: &T) -> Response {
+    let tag = tag(seen);
+    let mut response = reply::json(StatusCode::OK, view);
+    mark(&mut response, seen, &tag);
+    if ask.has(&tag) { reply::not_modified(&response) } else { response }
+}

@@ -1,0 +1,66 @@
+//! Every bound of the service and its HTTP API, in one place.
+
+use std::time::Duration;
+
+use canvass_domain::key::Rate;
+
+/// Bytes of one vote's body, and of one line of a batch.
+pub const VOTE_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of any other JSON body.
+pub const JSON_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Time that a body may take to arrive.
+pub const BODY_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Time that a batch may go without sending anything.
+pub const BATCH_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Lines of a batch that are given to the store together.
+pub const BATCH_CHUNK_LINES_MAX: usize = 2_048;
+/// Bytes of a batch that are read together.
+pub const BATCH_CHUNK_BYTES_MAX: usize = 256 * 1024;
+/// Chunks of one batch that are with the store at once.
+pub const BATCH_CHUNKS_IN_FLIGHT_MAX: usize = 4;
+/// How often lines are sent again to a store that is full, before the caller is told.
+pub const BATCH_RETRIES_MAX: u32 = 200;
+/// Wait between such tries.
+pub const BATCH_RETRY_WAIT: Duration = Duration::from_millis(50);
+/// How often a ballot is read again because the poll's options changed meanwhile.
+pub const FORM_RETRIES_MAX: u32 = 8;
+/// Polls of a page unless the caller says otherwise.
+pub const POLLS_PAGE_DEFAULT: usize = 50;
+/// Events of a page of the audit trail.
+pub const EVENTS_PAGE_MAX: usize = 1_000;
+/// Polls whose results are kept ready at once.
+pub const RESULTS_READY_MAX: usize = 4_096;
+/// API keys, revoked ones included.
+pub const KEYS_MAX: usize = 100_000;
+/// Bytes of a key's name.
+pub const KEY_NAME_BYTES_MAX: usize = 200;
+/// Requests a second of one key, and its burst.
+pub const RATE_MAX: u32 = 1_000_000;
+/// Hours that a key's older secret is still accepted for, unless the caller says otherwise.
+pub const ROTATION_HOURS_DEFAULT: i64 = 24;
+/// Client addresses whose rates are remembered at once. Past this, new ones are told that the server is busy.
+pub const ADDRESSES_MAX: usize = 262_144;
+/// Votes of one address without a key.
+pub const ADDRESS_VOTES: Rate = Rate { rate: 20, burst: 40 };
+/// Everything else of one address without a key.
+pub const ADDRESS_READS: Rate = Rate { rate: 100, burst: 200 };
+/// Days that a device is known by its cookie: as long as browsers keep one.
+pub const DEVICE_DAYS_MAX: u32 = 400;
+/// Connections in all, over every worker; more are told 503 and closed.
+pub const CONNECTIONS_MAX: usize = 20_000;
+/// Time to send a request's head, and for a new connection to send its first.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time that a connection may stay without a request after its last answer.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// Time that an answer may wait for a client that does not read.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time that requests in flight, uploads of batches included, have to end once the server is told to stop.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a request's head.
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Bytes that a connection may hold of what it has read but not handled, and of what it has answered but not sent.
+pub const CONNECTION_BUFFER_BYTES_MAX: usize = 128 * 1024;
+/// Connections that may wait at one worker to be accepted.
+pub const BACKLOG: i32 = 4_096;
+/// Pause after the system had no file descriptor to give.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

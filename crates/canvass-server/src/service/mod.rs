@@ -1,0 +1,17 @@
+//! The use cases: who may do what, and what it does. Nothing here knows HTTP.
+
+pub(crate) mod answer;
+pub(crate) mod caller;
+pub(crate) mod codes;
+pub(crate) mod devices;
+pub(crate) mod export;
+pub(crate) mod failure;
+pub(crate) mod keys;
+pub(crate) mod limiting;
+pub(crate) mod polls;
+pub(crate) mod recount;
+pub(crate) mod results;
+pub(crate) mod votes;
+
+pub(crate) use caller::Caller;
+pub(crate) use failure::Failure;

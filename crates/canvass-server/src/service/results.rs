@@ -1,0 +1,165 @@
+//! Results: who may see them, and their JSON, made once for each sequence.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use canvass_domain::{
+    Poll, PollId, Sequence, Timestamp, VoterId,
+    key::Scope,
+    poll::{Access, ResultsVisible, Status},
+    results::{BreakdownView, TimelineView, TimelineWidth, breakdown, may_see, results, timeline},
+};
+use canvass_store::Snapshot;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use crate::{
+    app::App,
+    limits::RESULTS_READY_MAX,
+    service::{Caller, Failure, answer::write_json, votes::Identity},
+};
+
+/// What a caller shows to see a count.
+#[derive(Debug)]
+pub(crate) struct Viewer<'a> {
+    pub(crate) caller: &'a Caller,
+    /// A one-time code.
+    pub(crate) code: Option<&'a str>,
+    /// The voter that a caller with a key asks for.
+    pub(crate) voter: Option<VoterId>,
+    /// Whether an administrator asks to see it against the poll's rule.
+    pub(crate) reveal: bool,
+}
+
+/// A poll with its tally, and what the caller may see of it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) snapshot: Snapshot,
+    /// Whether the count may be seen, or the turnout alone.
+    pub(crate) visible: bool,
+    /// Whether another caller may see less: no shared cache may keep it.
+    pub(crate) restricted: bool,
+}
+
+impl Seen {
+    /// A breakdown, for those who may see the count.
+    pub(crate) fn breakdown(&self, by: &str) -> Result<BreakdownView, Failure> {
+        self.refuse_hidden()?;
+        breakdown(&self.snapshot.poll, &self.snapshot.tally, by)
+            .ok_or_else(|| Failure::invalid("by", "names a dimension that the poll does not declare"))
+    }
+
+    /// A timeline, for those who may see the count.
+    pub(crate) fn timeline(&self, width: TimelineWidth) -> Result<TimelineView, Failure> {
+        self.refuse_hidden()?;
+        Ok(timeline(&self.snapshot.poll, &self.snapshot.tally, width))
+    }
+
+    fn refuse_hidden(&self) -> Result<(), Failure> {
+        if self.visible {
+            return Ok(());
+        }
+        Err(Failure::ResultsHidden(match self.snapshot.poll.results_visible {
+            ResultsVisible::AfterVote => {
+                "this poll shows its count to those who have voted, and to all after the end"
+            }
+            ResultsVisible::AfterClose => "this poll shows its count after the end",
+            ResultsVisible::Private | ResultsVisible::Live => "this poll does not show its count",
+        }))
+    }
+}
+
+/// Results' JSON, kept for the newest sequence of each poll.
+#[derive(Default)]
+pub(crate) struct ResultsReady(Mutex<FxHashMap<PollId, [Option<Ready>; 2]>>);
+
+struct Ready {
+    sequence: Sequence,
+    /// Tells a poll from one that had its id before.
+    created_at: Timestamp,
+    json: Bytes,
+}
+
+impl ResultsReady {
+    fn json(&self, seen: &Seen) -> Bytes {
+        let Snapshot { poll, tally } = &seen.snapshot;
+        let mut ready = self.0.lock();
+        if ready.len() >= RESULTS_READY_MAX && !ready.contains_key(&poll.id) {
+            ready.clear();
+        }
+        let slot = &mut ready.entry(poll.id.clone()).or_default()[usize::from(seen.visible)];
+        match slot {
+            Some(ready) if ready.sequence == tally.sequence && ready.created_at == poll.created_at => {
+                ready.json.clone()
+            }
+            _ => {
+                let mut json = Vec::with_capacity(1_024);
+                write_json(&mut json, &results(poll, tally, seen.visible));
+                let json = Bytes::from(json);
+                let created_at = poll.created_at;
+                *slot = Some(Ready { sequence: tally.sequence, created_at, json: json.clone() });
+                json
+            }
+        }
+    }
+}
+
+impl App {
+    /// A poll's tally, with what the viewer may see of it.
+    ///
+    /// # Errors
+    /// A viewer who may not even know the turnout.
+    pub(crate) async fn see(&self, poll: &PollId, viewer: &Viewer<'_>) -> Result<Seen, Failure> {
+        let snapshot = self.store().tally(poll).await.map_err(|error| self.failed(error))?;
+        let visible = self.may_see(&snapshot.poll, viewer).await?;
+        let restricted = !is_open_to_all(&snapshot.poll)
+            || snapshot.poll.results_visible != ResultsVisible::Live
+            || viewer.reveal;
+        Ok(Seen { snapshot, visible, restricted })
+    }
+
+    /// The JSON of what is seen.
+    pub(crate) fn results_json(&self, seen: &Seen) -> Bytes {
+        self.parts.results.json(seen)
+    }
+
+    async fn may_see(&self, poll: &Arc<Poll>, viewer: &Viewer<'_>) -> Result<bool, Failure> {
+        let asked = match &viewer.voter {
+            Some(voter) => {
+                viewer.caller.require(Scope::VotesRead)?;
+                Some(voter.clone())
+            }
+            None => own_voter(poll, viewer),
+        };
+        let must_have_voted =
+            poll.results_visible == ResultsVisible::AfterVote || poll.access == Access::Code;
+        let has_voted = match asked {
+            Some(voter) if must_have_voted => self.standing_vote(&poll.id, &voter).await?.is_some(),
+            _ => false,
+        };
+        let by_code = poll.access == Access::Code && viewer.voter.is_none() && has_voted;
+        if !is_open_to_all(poll) && !by_code {
+            viewer.caller.require(Scope::ResultsRead)?;
+        }
+        if viewer.reveal {
+            viewer.caller.require(Scope::Admin)?;
+            tracing::info!(poll = %poll.id, actor = viewer.caller.actor(), "hidden results were revealed");
+            return Ok(true);
+        }
+        Ok(may_see(poll, has_voted))
+    }
+}
+
+/// Whether anyone may read the poll's results, within its visibility.
+pub(crate) fn is_open_to_all(poll: &Poll) -> bool {
+    matches!(poll.access, Access::Public | Access::Open) && poll.status != Status::Draft
+}
+
+fn own_voter(poll: &Poll, viewer: &Viewer<'_>) -> Option<VoterId> {
+    match poll.access {
+        Access::Public => viewer.caller.device.clone(),
+        Access::Code => viewer.code.map(|code| Identity::of_code(&poll.id, code).voter),
+        Access::Open if poll.voter_from_address => Some(Identity::of_address(viewer.caller).voter),
+        Access::Key | Access::Open => None,
+    }
+}
