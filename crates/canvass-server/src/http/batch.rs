@@ -234,7 +234,14 @@ struct Sender {
 }
 
 /// What became of one line; none while it is open.
-type Verdict = Option<Result<VoteId, Box<Failure>>>;
+type Verdict = Option<Result<Recorded, Box<Failure>>>;
+
+/// A vote that counts.
+struct Recorded {
+    vote_id: VoteId,
+    /// Whether it was recorded before, under the same idempotency key: what a single vote's header field says.
+    replayed: bool,
+}
 
 impl Sender {
     /// Has a chunk's votes recorded, and writes its answers.
@@ -362,8 +369,12 @@ impl Sender {
         let mut is_full = false;
         for (index, result) in results {
             verdicts[index] = match result {
-                Ok(VoteOutcome::Accepted(receipt)) => Some(Ok(receipt.vote_id)),
-                Ok(VoteOutcome::Replayed(vote)) => Some(Ok(vote.vote_id)),
+                Ok(VoteOutcome::Accepted(receipt)) => {
+                    Some(Ok(Recorded { vote_id: receipt.vote_id, replayed: false }))
+                }
+                Ok(VoteOutcome::Replayed(vote)) => {
+                    Some(Ok(Recorded { vote_id: vote.vote_id, replayed: true }))
+                }
                 Err(StoreError::Refused(Refusal::FormChanged)) => None,
                 Err(StoreError::Unavailable { .. }) if self.app.store().health().trouble.is_none() => {
                     is_full = true;
@@ -405,10 +416,10 @@ fn write_answer(answers: &mut Vec<u8>, line: u64, verdict: &Verdict) {
     answers.extend_from_slice(b"{\"line\":");
     write_number(answers, line);
     match verdict {
-        Some(Ok(vote_id)) => {
+        Some(Ok(Recorded { vote_id, replayed })) => {
             answers.extend_from_slice(b",\"status\":201,\"voteId\":\"");
             write_vote_id(answers, vote_id);
-            answers.extend_from_slice(b"\"}\n");
+            answers.extend_from_slice(if *replayed { b"\",\"replayed\":true}\n" } else { b"\"}\n" });
         }
         Some(Err(failure)) => {
             answers.push(b',');

@@ -1,0 +1,81 @@
+//! `canvass doctor`: checks a data directory that no server uses.
+
+use std::path::PathBuf;
+
+use canvass_store::local::{Report, examine};
+use clap::Args;
+use serde_json::json;
+
+use crate::{failure::Failure, output};
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The data directory
+    #[arg(value_name = "DIR", env = "CANVASS_DATA", default_value = "./canvass-data")]
+    directory: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
+    let report = examine(&args.directory).map_err(|error| Failure::failed(error.to_string()))?;
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print(&report)?;
+    }
+    match report.findings.len() {
+        0 => Ok(()),
+        1 => Err(Failure::failed("one thing is wrong; see above for what to do")),
+        more => Err(Failure::failed(format!("{more} things are wrong; see above for what to do"))),
+    }
+}
+
+fn print(report: &Report) -> std::io::Result<()> {
+    let counted = |number: usize, noun| output::counted(number as u64, noun);
+    output::line(format_args!(
+        "{} of ledger in {}: {}, every checksum of which was read.",
+        output::counted(report.ledger_bytes, "byte"),
+        counted(report.segments, "segment"),
+        output::counted(report.records, "record"),
+    ))?;
+    output::line(format_args!(
+        "{}, {} in force, {} without its voter after an erasure.",
+        counted(report.polls, "poll"),
+        output::counted(report.votes, "vote"),
+        report.erased,
+    ))?;
+    if report.torn_bytes > 0 {
+        output::line(format_args!(
+            "{} of a last write that was never acknowledged were cut off.",
+            output::counted(report.torn_bytes, "byte")
+        ))?;
+    }
+    for finding in &report.findings {
+        output::line(format_args!("WRONG: {}\n  {}.", finding.what, finding.advice))?;
+    }
+    if report.findings.is_empty() {
+        output::line("All is well: no damage, and no voter counts twice.")
+    } else {
+        Ok(())
+    }
+}
+
+fn print_json(report: &Report) -> std::io::Result<()> {
+    let findings: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| json!({"what": finding.what, "advice": finding.advice}))
+        .collect();
+    output::json(&json!({
+        "ledgerBytes": report.ledger_bytes,
+        "segments": report.segments,
+        "records": report.records,
+        "polls": report.polls,
+        "votes": report.votes,
+        "erased": report.erased,
+        "tornBytes": report.torn_bytes,
+        "findings": findings,
+    }))
+}

@@ -1,0 +1,328 @@
+//! `canvass poll`: creates polls and leads them through their life.
+
+use std::{
+    collections::HashSet,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    cli::Access,
+    client::{Answer, Client, segment},
+    failure::Failure,
+    limits::POLLS_PAGE,
+    output,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct PollArgs {
+    #[command(subcommand)]
+    command: PollCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PollCommand {
+    /// Create a poll
+    Create(Box<CreateArgs>),
+    /// List polls, newest first
+    List(ListArgs),
+    /// Show a poll
+    Show(PollRef),
+    /// Let a poll take votes, for the first time or after a pause
+    Open(PollRef),
+    /// Let a poll take no votes for now
+    Pause(PollRef),
+    /// Let a poll take no more votes
+    Close(PollRef),
+    /// Count a closed poll anew, and make its result final if that agrees
+    Certify(PollRef),
+    /// Put a poll away
+    Archive(PollRef),
+    /// Make one-time codes for a poll whose access is `code`; they are shown this once
+    Codes(CodesArgs),
+}
+
+#[derive(Debug, Args)]
+struct CreateArgs {
+    /// The question
+    #[arg(required_unless_present = "file")]
+    title: Option<String>,
+    /// The options: LABEL, or ID=LABEL
+    #[arg(value_name = "OPTION")]
+    options: Vec<String>,
+    /// A poll in JSON as the API takes it, in place of everything else; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["title", "options"])]
+    file: Option<PathBuf>,
+    /// The poll's id; one is made if absent
+    #[arg(long)]
+    id: Option<String>,
+    /// More about the question
+    #[arg(long)]
+    description: Option<String>,
+    /// How it is counted: a method's name, or its JSON with rules, such as {"type":"approval","maxChoices":3}
+    #[arg(long, default_value = "plurality")]
+    method: String,
+    /// How many options win
+    #[arg(long, value_name = "NUMBER")]
+    seats: Option<u16>,
+    /// Who may vote
+    #[arg(long = "access", value_parser = ["key", "public", "code", "open"])]
+    access_rule: Option<String>,
+    /// Whether votes may change
+    #[arg(long, value_parser = ["never", "untilClose"])]
+    revote: Option<String>,
+    /// When the count may be seen
+    #[arg(long, value_parser = ["live", "afterVote", "afterClose", "private"])]
+    results_visible: Option<String>,
+    /// What a vote may tell of its voter: NAME, or NAME=VALUE,VALUE,…; may be repeated
+    #[arg(long, value_name = "DIMENSION")]
+    demographic: Vec<String>,
+    /// Breakdown figures below this are hidden
+    #[arg(long, value_name = "NUMBER")]
+    minimum_cell: Option<u32>,
+    /// Let a caller with a key give votes a weight
+    #[arg(long)]
+    weighted: bool,
+    /// When to open by itself, for example 2026-12-01T09:00:00Z
+    #[arg(long, value_name = "TIME")]
+    opens_at: Option<String>,
+    /// From when no vote is accepted
+    #[arg(long, value_name = "TIME")]
+    closes_at: Option<String>,
+    /// Open it at once
+    #[arg(long)]
+    open: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// Only polls that stand there
+    #[arg(long, value_parser = ["draft", "scheduled", "open", "paused", "closed", "certified", "archived"])]
+    status: Option<String>,
+    #[command(flatten)]
+    access: Access,
+}
+
+#[derive(Debug, Args)]
+struct PollRef {
+    /// The poll's id
+    poll: String,
+    #[command(flatten)]
+    access: Access,
+}
+
+#[derive(Debug, Args)]
+struct CodesArgs {
+    /// The poll's id
+    poll: String,
+    /// How many: 1 to 100000
+    #[arg(long, value_name = "NUMBER")]
+    count: u32,
+    #[command(flatten)]
+    access: Access,
+}
+
+pub(crate) async fn run(args: PollArgs) -> Result<(), Failure> {
+    match args.command {
+        PollCommand::Create(args) => create(*args).await,
+        PollCommand::List(args) => list(&args).await,
+        PollCommand::Show(poll) => show(&poll).await,
+        PollCommand::Open(poll) => step(&poll, "open").await,
+        PollCommand::Pause(poll) => step(&poll, "pause").await,
+        PollCommand::Close(poll) => step(&poll, "close").await,
+        PollCommand::Certify(poll) => step(&poll, "certify").await,
+        PollCommand::Archive(poll) => step(&poll, "archive").await,
+        PollCommand::Codes(args) => codes(&args).await,
+    }
+}
+
+async fn create(args: CreateArgs) -> Result<(), Failure> {
+    let mut client = args.access.client()?;
+    let (file, json) = (args.file.clone(), args.access.json);
+    let body = match file {
+        Some(path) => read_input(&path)?,
+        None => request(args)?.to_string().into_bytes(),
+    };
+    let answer = client.send(Method::POST, "/v1/polls", Some(body)).await?;
+    if json {
+        return Ok(output::answer(&answer)?);
+    }
+    let poll = answer.json()?;
+    let (id, status) = (output::text(&poll["id"]), output::text(&poll["status"]));
+    output::line(format_args!("Poll {id} is created ({status})"))?;
+    if status == "draft" {
+        output::line(format_args!("It takes votes after: canvass poll open {id}"))?;
+    }
+    Ok(())
+}
+
+fn request(args: CreateArgs) -> Result<Value, Failure> {
+    let labels: Vec<_> = args.options.iter().map(|option| option.split_once('=')).collect();
+    let plain: Vec<&str> = args.options.iter().map(String::as_str).collect();
+    let made = option_ids(&plain);
+    let options: Vec<_> = labels
+        .iter()
+        .zip(plain.iter().zip(made))
+        .map(|(given, (label, made))| match given {
+            Some((id, label)) => json!({"id": id, "label": label}),
+            None => json!({"id": made, "label": label}),
+        })
+        .collect();
+    let mut request = json!({"title": args.title, "options": options, "method": method(&args.method)?});
+    let mut set = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            request[name] = value;
+        }
+    };
+    set("id", args.id.map(Value::from));
+    set("description", args.description.map(Value::from));
+    set("seats", args.seats.map(Value::from));
+    set("access", args.access_rule.map(Value::from));
+    set("revote", args.revote.map(Value::from));
+    set("resultsVisible", args.results_visible.map(Value::from));
+    set("demographics", (!args.demographic.is_empty()).then(|| dimensions(&args.demographic)));
+    set("minimumCell", args.minimum_cell.map(Value::from));
+    set("weighted", args.weighted.then_some(Value::Bool(true)));
+    set("opensAt", args.opens_at.map(Value::from));
+    set("closesAt", args.closes_at.map(Value::from));
+    set("status", args.open.then(|| Value::from("open")));
+    Ok(request)
+}
+
+fn method(text: &str) -> Result<Value, Failure> {
+    if !text.starts_with('{') {
+        return Ok(json!({"type": text}));
+    }
+    serde_json::from_str(text).map_err(|error| Failure::usage(format!("--method is not JSON: {error}")))
+}
+
+fn dimensions(given: &[String]) -> Value {
+    let dimension = |text: &String| match text.split_once('=') {
+        None | Some((_, "")) => (text.trim_end_matches('=').to_owned(), Value::Null),
+        Some((name, values)) => (name.to_owned(), values.split(',').map(Value::from).collect()),
+    };
+    Value::Object(given.iter().map(dimension).collect())
+}
+
+/// An id for each label: its letters and digits in lower case with dashes between, or `option-3` where nothing is left
+/// of it or another label has the same.
+pub(crate) fn option_ids(labels: &[&str]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut unique = |(index, label): (usize, &&str)| {
+        let slug = slug(label);
+        let id = if slug.is_empty() || seen.contains(&slug) { format!("option-{}", index + 1) } else { slug };
+        seen.insert(id.clone());
+        id
+    };
+    labels.iter().enumerate().map(&mut unique).collect()
+}
+
+fn slug(label: &str) -> String {
+    let words =
+        label.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let mut slug = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
+    slug.truncate(canvass_domain::limits::ID_BYTES_MAX);
+    slug
+}
+
+fn read_input(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut bytes).map_err(|error| Failure::file(path, &error))?;
+        return Ok(bytes);
+    }
+    std::fs::read(path).map_err(|error| Failure::file(path, &error))
+}
+
+async fn list(args: &ListArgs) -> Result<(), Failure> {
+    let mut client = args.access.client()?;
+    let status = args.status.as_ref().map(|status| format!("&status={status}")).unwrap_or_default();
+    let mut rows = vec![["id", "status", "access", "title"].map(str::to_owned).to_vec()];
+    let mut cursor = String::new();
+    loop {
+        let page = client.get_json(&format!("/v1/polls?limit={POLLS_PAGE}{status}{cursor}")).await?;
+        for poll in page["items"].as_array().into_iter().flatten() {
+            if args.access.json {
+                output::json(poll)?;
+            } else {
+                rows.push(["id", "status", "access", "title"].map(|name| output::text(&poll[name])).to_vec());
+            }
+        }
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={}", segment(next)),
+            None => break,
+        }
+    }
+    if !args.access.json {
+        output::table(&rows)?;
+    }
+    Ok(())
+}
+
+async fn show(args: &PollRef) -> Result<(), Failure> {
+    let answer = read_poll(&mut args.access.client()?, &args.poll).await?;
+    if args.access.json {
+        return Ok(output::answer(&answer)?);
+    }
+    Ok(print(&answer.json()?)?)
+}
+
+/// A poll as the server has it.
+pub(crate) async fn read_poll(client: &mut Client, id: &str) -> Result<Answer, Failure> {
+    client.get(&format!("/v1/polls/{}", segment(id))).await
+}
+
+fn print(poll: &Value) -> std::io::Result<()> {
+    output::line(output::text(&poll["title"]))?;
+    let fields = [
+        ("id", "id"),
+        ("status", "status"),
+        ("method", "method"),
+        ("seats", "seats"),
+        ("access", "access"),
+        ("revote", "revote"),
+        ("results visible", "resultsVisible"),
+        ("opens at", "opensAt"),
+        ("closes at", "closesAt"),
+        ("version", "version"),
+    ];
+    let rows = fields.iter().filter(|(_, field)| !poll[field].is_null()).map(|(name, field)| {
+        let value = if *field == "method" { &poll["method"]["type"] } else { &poll[field] };
+        vec![format!("  {name}"), output::text(value)]
+    });
+    output::table(&rows.collect::<Vec<_>>())?;
+    output::line("  options")?;
+    let options = poll["options"].as_array().into_iter().flatten();
+    let rows = options
+        .map(|option| vec![format!("    {}", output::text(&option["id"])), output::text(&option["label"])]);
+    output::table(&rows.collect::<Vec<_>>())
+}
+
+async fn step(args: &PollRef, step: &str) -> Result<(), Failure> {
+    let path = format!("/v1/polls/{}/{step}", segment(&args.poll));
+    let answer = args.access.client()?.send(Method::POST, &path, None).await?;
+    if args.access.json {
+        return Ok(output::answer(&answer)?);
+    }
+    let poll = answer.json()?;
+    Ok(output::line(format_args!("Poll {} is {}", output::text(&poll["id"]), output::text(&poll["status"])))?)
+}
+
+async fn codes(args: &CodesArgs) -> Result<(), Failure> {
+    let path = format!("/v1/polls/{}/codes", segment(&args.poll));
+    let request = json!({"count": args.count});
+    let answer = args.access.client()?.send_json(Method::POST, &path, &request).await?;
+    if args.access.json {
+        return Ok(output::answer(&answer)?);
+    }
+    for code in answer.json()?["codes"].as_array().into_iter().flatten() {
+        output::line(output::text(code))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,392 @@
+//! The server's options: one list, from which the flags, the environment variables, the keys of canvass.toml, their
+//! documentation and `config print` all come.
+//!
+//! A flag comes before a variable, a variable before the file, the file before the default.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use canvass_domain::key::Rate;
+use canvass_server::serve::ServeOptions;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// The file that is read if it exists and no other is named.
+const FILE_DEFAULT: &str = "canvass.toml";
+
+/// Makes everything that knows the options by name from their list: [`Given`], [`File`] and [`Settings`].
+macro_rules! options {
+    ($(
+        #[doc = $doc:literal]
+        $(#[arg($($arg:tt)*)])*
+        $name:ident: $type:ty = $default:tt, $variable:literal;
+    )*) => {
+        /// Options as given on the command line and in the environment.
+        #[derive(Clone, Debug, Default, clap::Args)]
+        pub(crate) struct Given {$(
+            #[doc = $doc]
+            #[arg(
+                long,
+                env = $variable,
+                hide_env_values = true,
+                help = concat!($doc, default_text!($default)).trim(),
+                $($($arg)*)*
+            )]
+            $name: Option<$type>,
+        )*}
+
+        /// canvass.toml.
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        pub(crate) struct File {
+            $($name: Option<$type>,)*
+            /// What the client commands read.
+            pub(crate) client: Option<ClientFile>,
+        }
+
+        /// What a server runs with.
+        #[derive(Clone, Debug, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub(crate) struct Settings {$(
+            #[doc = $doc]
+            pub(crate) $name: $type,
+        )*}
+
+        impl Settings {
+            fn merge(given: Given, file: File) -> Self {
+                Self {$(
+                    $name: given.$name.or(file.$name).unwrap_or_else(|| parse_default($default)),
+                )*}
+            }
+
+            /// Each option with its documentation, in the list's order.
+            pub(crate) fn rows(&self) -> Vec<Row> {
+                vec![$(Row {
+                    name: stringify!($name).replace('_', "-"),
+                    variable: $variable,
+                    documentation: $doc.trim(),
+                    default: $default,
+                    value: serde_json::to_value(&self.$name).unwrap_or_default(),
+                },)*]
+            }
+        }
+    };
+}
+
+/// What `--help` says of a default; nothing where it is empty.
+macro_rules! default_text {
+    ("") => {
+        ""
+    };
+    ($default:literal) => {
+        concat!(" [default: ", $default, "]")
+    };
+}
+
+options! {
+    /// Directory of the data; made if it is missing
+    #[arg(value_name = "DIR")]
+    data: PathBuf = "./canvass-data", "CANVASS_DATA";
+    /// Address to listen on; port 0 takes a free one
+    #[arg(value_name = "ADDRESS:PORT")]
+    listen: SocketAddr = "127.0.0.1:8080", "CANVASS_LISTEN";
+    /// The admin key at the first start; one is made and shown if absent. Other users see flags, so better use the variable or the file
+    #[arg(value_name = "SECRET")]
+    admin_key: AdminKey = "", "CANVASS_ADMIN_KEY";
+    /// Whether a vote in a document's dialect opens a poll that nobody created
+    #[arg(value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    implicit_polls: bool = "false", "CANVASS_IMPLICIT_POLLS";
+    /// Proxies in front of the server whose X-Forwarded-For is believed; 0 believes none
+    #[arg(value_name = "NUMBER")]
+    trusted_proxies: usize = "0", "CANVASS_TRUSTED_PROXIES";
+    /// Votes a second of one address without a key, and how many at once: RATE:BURST, or none
+    #[arg(value_name = "RATE:BURST")]
+    address_votes: AddressRate = "20:40", "CANVASS_ADDRESS_VOTES";
+    /// Other requests of one address without a key: RATE:BURST, or none
+    #[arg(value_name = "RATE:BURST")]
+    address_reads: AddressRate = "100:200", "CANVASS_ADDRESS_READS";
+    /// Threads that serve; 0 is one per core
+    #[arg(value_name = "NUMBER")]
+    workers: usize = "0", "CANVASS_WORKERS";
+    /// Connections in all; more are told 503 and closed
+    #[arg(value_name = "NUMBER")]
+    connections_max: usize = "20000", "CANVASS_CONNECTIONS_MAX";
+    /// Seconds to send a request's head
+    #[arg(value_name = "SECONDS")]
+    head_seconds: NonZeroU64 = "10", "CANVASS_HEAD_SECONDS";
+    /// Seconds to send a request's body
+    #[arg(value_name = "SECONDS")]
+    body_seconds: NonZeroU64 = "10", "CANVASS_BODY_SECONDS";
+    /// Seconds that an upload of a batch may go without sending anything
+    #[arg(value_name = "SECONDS")]
+    batch_seconds: NonZeroU64 = "30", "CANVASS_BATCH_SECONDS";
+    /// Seconds that a connection may stay without a request
+    #[arg(value_name = "SECONDS")]
+    idle_seconds: NonZeroU64 = "75", "CANVASS_IDLE_SECONDS";
+    /// Seconds that an answer may wait for a client that does not read
+    #[arg(value_name = "SECONDS")]
+    write_seconds: NonZeroU64 = "30", "CANVASS_WRITE_SECONDS";
+    /// Seconds that requests in flight have to end when the server is told to stop
+    #[arg(value_name = "SECONDS")]
+    drain_seconds: NonZeroU64 = "10", "CANVASS_DRAIN_SECONDS";
+    /// Which log lines are written: error, warn, info, debug or trace, or a filter such as info,canvass_server=debug
+    #[arg(value_name = "FILTER")]
+    log: String = "info", "CANVASS_LOG";
+    /// How log lines are written: json, human, or auto, which is human where standard error is a terminal
+    #[arg(value_name = "FORMAT")]
+    log_format: LogFormat = "auto", "CANVASS_LOG_FORMAT";
+}
+
+/// One option with all that is to be said of it.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// The flag without its dashes, and the key in the file.
+    pub(crate) name: String,
+    /// The environment variable.
+    pub(crate) variable: &'static str,
+    /// What it is for.
+    pub(crate) documentation: &'static str,
+    /// The default as text; empty if there is none.
+    pub(crate) default: &'static str,
+    /// What holds now.
+    pub(crate) value: serde_json::Value,
+}
+
+/// The table `[client]` of canvass.toml.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClientFile {
+    /// The server's address.
+    pub(crate) server: Option<String>,
+    /// The API key.
+    pub(crate) key: Option<String>,
+}
+
+fn parse_default<T: FromStr>(text: &str) -> T {
+    text.parse().ok().expect("a test parses every default")
+}
+
+/// Options of the commands that run or describe a server.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct ServerArgs {
+    #[command(flatten)]
+    given: Given,
+    /// The configuration file [default: canvass.toml, if it exists]
+    #[arg(long, env = "CANVASS_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    /// What the server is to run with.
+    ///
+    /// # Errors
+    /// A file that cannot be read, with the line and column at fault.
+    pub(crate) fn settings(self) -> Result<Settings, Failure> {
+        let file = read_file(self.config.as_deref())?;
+        let settings = Settings::merge(self.given, file);
+        crate::logging::check(&settings)?;
+        Ok(settings)
+    }
+}
+
+/// Reads a configuration file: the one named, which must exist, or canvass.toml, which may be missing.
+pub(crate) fn read_file(named: Option<&Path>) -> Result<File, Failure> {
+    let path = named.unwrap_or(Path::new(FILE_DEFAULT));
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse_file(path, &text),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
+        Err(error) => Err(Failure::usage(format!("{}: {error}", path.display()))),
+    }
+}
+
+fn parse_file(path: &Path, text: &str) -> Result<File, Failure> {
+    toml::from_str(text).map_err(|error| {
+        let place = error.span().map(|span| line_and_column(text, span.start));
+        let place = place.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+        Failure::usage(format!("{}{place}: {}", path.display(), error.message().trim().replace('\n', "; ")))
+    })
+}
+
+/// Both count from 1, the column in characters.
+fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+impl Settings {
+    /// What the demonstration runs with: the defaults, whatever the environment says.
+    pub(crate) fn demo(data: PathBuf, listen: SocketAddr) -> Self {
+        let log = Some("warn".to_owned());
+        let given = Given { data: Some(data), listen: Some(listen), log, ..Given::default() };
+        Self::merge(given, File::default())
+    }
+
+    /// What the connections are held to.
+    pub(crate) fn serve_options(&self) -> ServeOptions {
+        let usual = ServeOptions::default();
+        ServeOptions {
+            workers: if self.workers == 0 { usual.workers } else { self.workers },
+            connections_max: self.connections_max,
+            head_timeout: seconds(self.head_seconds),
+            idle_timeout: seconds(self.idle_seconds),
+            write_timeout: seconds(self.write_seconds),
+            drain_timeout: seconds(self.drain_seconds),
+        }
+    }
+
+    /// What the service is held to.
+    pub(crate) fn service_settings(&self) -> canvass_server::Settings {
+        canvass_server::Settings {
+            implicit_polls: self.implicit_polls,
+            admin_key: self.admin_key.0.clone(),
+            trusted_proxies: self.trusted_proxies,
+            address_votes: self.address_votes.0,
+            address_reads: self.address_reads.0,
+            body_wait_max: seconds(self.body_seconds),
+            batch_wait_max: seconds(self.batch_seconds),
+        }
+    }
+}
+
+fn seconds(number: NonZeroU64) -> Duration {
+    Duration::from_secs(number.get())
+}
+
+/// The admin key, which is never printed.
+#[derive(Clone, Deserialize)]
+#[serde(from = "String")]
+pub(crate) struct AdminKey(Option<String>);
+
+impl From<String> for AdminKey {
+    fn from(text: String) -> Self {
+        Self((!text.is_empty()).then_some(text))
+    }
+}
+
+impl FromStr for AdminKey {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(text.to_owned().into())
+    }
+}
+
+impl fmt::Debug for AdminKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("AdminKey(…)")
+    }
+}
+
+impl Serialize for AdminKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0.is_some() { "(set, not shown)" } else { "" })
+    }
+}
+
+/// How fast one address may ask; none means no limit. Its text is `RATE:BURST` or `none`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct AddressRate(Option<Rate>);
+
+impl FromStr for AddressRate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        let numbers =
+            text.split_once(':').and_then(|(rate, burst)| rate.parse().ok().zip(burst.parse().ok()));
+        match numbers {
+            Some((rate @ 1.., burst @ 1..)) => Ok(Self(Some(Rate { rate, burst }))),
+            _ => Err("write RATE:BURST with two numbers above zero, such as 20:40, or none"),
+        }
+    }
+}
+
+impl TryFrom<String> for AddressRate {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl Serialize for AddressRate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(Rate { rate, burst }) => serializer.collect_str(&format_args!("{rate}:{burst}")),
+            None => serializer.serialize_str("none"),
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people where standard error is a terminal, else JSON.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Human,
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "json" => Ok(Self::Json),
+            "human" => Ok(Self::Human),
+            _ => Err("write auto, json or human"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_parses() {
+        let settings = Settings::merge(Given::default(), File::default());
+        assert_eq!(settings.rows().len(), 17);
+    }
+
+    #[test]
+    fn a_flag_comes_before_the_file() {
+        let file = parse_file(Path::new("f"), "workers = 3\ntrusted-proxies = 1").unwrap();
+        let given = Given { workers: Some(2), ..Given::default() };
+        let settings = Settings::merge(given, file);
+        assert_eq!((settings.workers, settings.trusted_proxies), (2, 1));
+    }
+
+    fn check(text: &str, expected: &str) {
+        let error = parse_file(Path::new("canvass.toml"), text).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn errors_name_the_place() {
+        check("workers = \"two\"", "canvass.toml:1:11: invalid type: string \"two\", expected usize");
+        check(
+            "# ä\nlog = \"info\"\naddress-votes = \"20\"",
+            "canvass.toml:3:17: write RATE:BURST with two numbers above zero, such as 20:40, or none",
+        );
+        check(
+            "[client]\nservr = \"x\"",
+            "canvass.toml:2:1: unknown field `servr`, expected `server` or `key`",
+        );
+    }
+}

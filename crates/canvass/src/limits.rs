@@ -1,0 +1,28 @@
+//! Every bound of the program's own, in one place.
+
+use std::time::Duration;
+
+/// Time to connect to a server.
+pub(crate) const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Time that a vote's answer may take before it is sent again.
+pub(crate) const VOTE_WAIT_MAX: Duration = Duration::from_secs(15);
+/// How often a vote is sent, with the same idempotency key, before giving up.
+pub(crate) const VOTE_TRIES_MAX: u32 = 6;
+/// The first wait between tries; it doubles each time.
+pub(crate) const RETRY_WAIT: Duration = Duration::from_millis(250);
+/// The longest wait between tries.
+pub(crate) const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Bytes of an answer that is read as a whole.
+pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often a watched result is asked for.
+pub(crate) const WATCH_PERIOD: Duration = Duration::from_millis(500);
+/// Votes of an import that may wait for their answers at once.
+pub(crate) const IMPORT_WAITING_MAX: usize = 16_384;
+/// Bytes of votes that are sent together.
+pub(crate) const IMPORT_CHUNK_BYTES: usize = 64 * 1024;
+/// Times in a row that an import connects anew without getting a single answer.
+pub(crate) const IMPORT_TRIES_MAX: u32 = 8;
+/// Refusals that an import tells in full.
+pub(crate) const REASONS_SHOWN_MAX: usize = 10;
+/// Polls that are asked for at once when all are listed.
+pub(crate) const POLLS_PAGE: usize = 200;
