@@ -1,2 +1,69 @@
-//! xtask
-fn main() {}
+//! The tools that test, break and measure the project: `cargo xtask --help`.
+//!
+//! Nothing here is part of the product. What is heavy, such as a second HTTP server to compare with, is a dependency of
+//! this crate only.
+#![expect(clippy::disallowed_methods, reason = "a tool that runs and times programs is its own edge")]
+
+mod bench;
+mod fault;
+mod http;
+mod load;
+mod machine;
+mod outcome;
+mod random;
+mod server;
+mod shell;
+mod test;
+mod tidy;
+mod vote;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::outcome::Outcome;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tests, breaks and measures Canvass")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything that must hold before a change lands: format, lints, documentation, rules, tests, faults.
+    Test(test::TestOptions),
+    /// The repository's own rules.
+    Tidy,
+    /// Licences, sources and known faults of the dependencies; builds cargo-deny if it is not installed.
+    Deny,
+    /// Breaks a real server in every way that it promises to bear, and counts the votes afterwards.
+    Fault(fault::FaultOptions),
+    /// Measures speed and size; builds with --release.
+    Bench(bench::BenchOptions),
+    /// A server to compare with.
+    #[command(hide = true)]
+    BenchServer(bench::servers::BenchServerOptions),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Outcome {
+    match command {
+        Command::Test(options) => test::test(&options),
+        Command::Tidy => tidy::tidy(),
+        Command::Deny => test::deny(),
+        Command::Fault(options) => fault::fault(&options),
+        Command::Bench(options) => bench::bench(&options),
+        Command::BenchServer(options) => bench::servers::serve(&options),
+    }
+}

@@ -1,0 +1,66 @@
+//! What the machine is and what a process takes of it, as Linux tells in /proc.
+
+use std::{fs, path::Path, thread};
+
+use crate::outcome::{Context, Outcome};
+
+/// One line on the machine that figures were taken on.
+pub(crate) fn describe() -> String {
+    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".into());
+    let memory = field("/proc/meminfo", "MemTotal").and_then(|value| kibibytes(&value)).unwrap_or(0);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!(
+        "{} cores, {processor}, {} GiB of memory, Linux {}",
+        thread::available_parallelism().map_or(0, usize::from),
+        memory >> 20,
+        kernel.trim()
+    )
+}
+
+/// Bytes of memory that a process holds (VmRSS).
+pub(crate) fn resident_bytes(process: u32) -> Outcome<u64> {
+    let path = format!("/proc/{process}/status");
+    let value = field(&path, "VmRSS").and_then(|value| kibibytes(&value));
+    value.map(|kibibytes| kibibytes * 1024).ok_or_else(|| format!("{path} tells no memory").into())
+}
+
+/// Bytes that a directory's files take on disk.
+pub(crate) fn disk_bytes(directory: &Path) -> Outcome<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut bytes = 0;
+    for entry in fs::read_dir(directory).context(directory.display())? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() { disk_bytes(&entry.path())? } else { metadata.blocks() * 512 };
+    }
+    Ok(bytes)
+}
+
+/// Allows as many open files as the system lets this process have; answers with that number.
+pub(crate) fn raise_open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
+    let now = if setrlimit(Resource::Nofile, raised).is_ok() { limits.maximum } else { limits.current };
+    now.unwrap_or(u64::MAX)
+}
+
+/// Whether this process may mount file systems and install packages.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether this is a run for a change that wants to land, where nothing may be left out.
+pub(crate) fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+fn field(path: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find(|line| line.split(':').next().is_some_and(|start| start.trim() == name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn kibibytes(value: &str) -> Option<u64> {
+    value.strip_suffix(" kB")?.trim().parse().ok()
+}

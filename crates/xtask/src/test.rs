@@ -1,0 +1,94 @@
+//! Everything that must hold before a change lands, in one command that sets up what it needs.
+
+use std::{process::Command, time::Instant};
+
+use clap::Args;
+
+use crate::{
+    fault::{self, FaultOptions},
+    outcome::Outcome,
+    shell::{self, run},
+    tidy,
+};
+
+/// What to leave out while working.
+#[derive(Args)]
+pub(crate) struct TestOptions {
+    /// Without the fault tests, which take minutes.
+    #[arg(long)]
+    without_faults: bool,
+}
+
+/// Runs every check; the first that fails ends the run.
+pub(crate) fn test(options: &TestOptions) -> Outcome {
+    let steps: [(&str, Step); 6] = [
+        ("rules", tidy::tidy),
+        ("format", || run("cargo", &["fmt", "--all", "--check"])),
+        ("lints", lint),
+        ("tests", test_code),
+        ("documentation", document),
+        ("dependencies", check_dependencies_if_possible),
+    ];
+    for (name, step) in steps {
+        timed(name, step)?;
+    }
+    if options.without_faults {
+        return Ok(());
+    }
+    timed("faults", || {
+        // The tests have built it.
+        let program = shell::canvass_in(&shell::target()?, "dev");
+        fault::fault(&FaultOptions::for_tests(program))
+    })
+}
+
+type Step = fn() -> Outcome;
+
+fn timed(name: &str, step: impl FnOnce() -> Outcome) -> Outcome {
+    eprintln!("== {name}");
+    let started = Instant::now();
+    step()?;
+    eprintln!("== {name}: {:.0} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn lint() -> Outcome {
+    run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+}
+
+fn test_code() -> Outcome {
+    if shell::works("cargo", &["nextest", "--version"]) {
+        run("cargo", &["nextest", "run", "--workspace", "--no-fail-fast"])?;
+        run("cargo", &["test", "--workspace", "--doc"])
+    } else {
+        run("cargo", &["test", "--workspace", "--no-fail-fast"])
+    }
+}
+
+fn document() -> Outcome {
+    let mut command = Command::new("cargo");
+    command.args(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"]);
+    command.env("RUSTDOCFLAGS", "--deny warnings");
+    shell::run_with(&mut command)
+}
+
+/// Building cargo-deny takes longer than all tests together, so a machine without it goes without here.
+fn check_dependencies_if_possible() -> Outcome {
+    if shell::works("cargo", &["deny", "--version"]) {
+        return run("cargo", &["deny", "--offline", "check", "bans", "licenses", "sources"]);
+    }
+    println!(
+        "dependencies: SKIPPED, cargo-deny is not installed; `cargo xtask deny` builds it and checks them"
+    );
+    Ok(())
+}
+
+/// Licences, sources, bans and advisories of the dependencies.
+pub(crate) fn deny() -> Outcome {
+    let tools = shell::target()?.join("tools");
+    let program = tools.join("bin/cargo-deny");
+    if !program.exists() {
+        run("cargo", &["install", "cargo-deny", "--locked", "--root", &tools.display().to_string()])?;
+    }
+    run(&program.display().to_string(), &["check"])
+}
