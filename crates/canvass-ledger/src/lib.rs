@@ -16,6 +16,8 @@ mod preparation;
 mod reader;
 mod recovery;
 mod segment;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod torn;
 
 pub use batch::Batch;

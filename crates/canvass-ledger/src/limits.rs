@@ -4,8 +4,9 @@
 /// and seal it fills the smallest segment that is made by default.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024 - 128;
 
-/// Bytes that a record's body and erasable part may have together, alone in its batch.
-pub const RECORD_BYTES_MAX: usize = BATCH_BYTES_MAX - 64 - 16 - 64;
+/// Bytes that a record's body and erasable part may have together, alone in its batch: what the headers of batch and
+/// record and the batch's trailer leave.
+pub const RECORD_BYTES_MAX: usize = BATCH_BYTES_MAX - 64 - 16 - 8;
 
 /// Bytes of a record's erasable part at most.
 pub const ERASABLE_BYTES_MAX: usize = u16::MAX as usize;
