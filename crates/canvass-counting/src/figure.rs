@@ -41,7 +41,6 @@ impl Figure {
     }
 
     /// The same number, printed with at least so many places.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the STV rules that follow print fixed places"))]
     pub(crate) fn with_places(self, places_min: u32) -> Self {
         Self { places_min, ..self }
     }

@@ -56,8 +56,6 @@ pub enum TiePurpose {
     SurplusOrder,
     /// Who goes on to the runoff.
     Finalist,
-    /// Which of several equal defeats is looked at first (ranked pairs).
-    PairOrder,
 }
 
 /// What broke a tie.
