@@ -83,6 +83,7 @@ fn write_zeros(disk: &dyn Disk, length: u64, is_cancelled: &dyn Fn() -> bool) ->
             file.sync_data()?;
         }
     }
+    // Naming the segment syncs it too; but by then a commit waits for it.
     file.sync_data()
 }
 

@@ -202,7 +202,10 @@ fn read_tail(segment: &Segment, at: Position) -> io::Result<Option<Vec<u8>>> {
     while offset < limit {
         let length = usize::try_from(limit - offset).unwrap_or(usize::MAX).min(SCAN_BYTES);
         let bytes = window.bytes(segment, offset, length, limit)?;
-        if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
+        // Most of a segment's rest is zero, which is quicker to see than where the last other byte lies.
+        if !is_zero(bytes)
+            && let Some(last) = bytes.iter().rposition(|&byte| byte != 0)
+        {
             tail_end = Some(offset + last as u64 + 1);
         }
         offset += length as u64;

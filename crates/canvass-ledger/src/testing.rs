@@ -61,9 +61,9 @@ struct Faults {
     capacity_bytes: Option<u64>,
     ignores_syncs: bool,
     fails_next: Option<Call>,
-    /// The number of the operation during which power goes.
-    power_lost_at: Option<u64>,
-    is_off: bool,
+    /// The number of the operation during which everything stops.
+    stops_at: Option<u64>,
+    is_stopped: bool,
 }
 
 impl SimulatedDisk {
@@ -85,10 +85,16 @@ impl SimulatedDisk {
         self.state.lock().lose_power();
     }
 
-    /// Power goes during the operation of this number, counted as in [`operations`](Self::operations), and stays away
-    /// until [`lose_power`](Self::lose_power): every call fails.
-    pub fn lose_power_at(&self, operation: u64) {
-        self.state.lock().faults.power_lost_at = Some(operation);
+    /// Everything stops during the operation of this number, counted as in [`operations`](Self::operations): every call
+    /// fails until [`lose_power`](Self::lose_power) or [`restart`](Self::restart).
+    pub fn stop_at(&self, operation: u64) {
+        self.state.lock().faults.stops_at = Some(operation);
+    }
+
+    /// Goes on after a stop as if only the program had been killed: nothing is lost, but nothing more is durable
+    /// either. All handles are dead.
+    pub fn restart(&self) {
+        self.state.lock().restart();
     }
 
     /// How many operations that change something have begun: writes, syncs, and changes of names.
@@ -155,28 +161,28 @@ impl State {
         usize::try_from(self.next_random() % numbers).expect("it is at most what was given")
     }
 
-    /// Counts an operation, and gives whether power goes during it; an error if there is none.
+    /// Counts an operation, and gives whether everything stops during it; an error if it has.
     fn begin_operation(&mut self) -> io::Result<bool> {
-        self.check_power()?;
+        self.check_running()?;
         self.operations += 1;
-        self.faults.is_off = self.faults.power_lost_at == Some(self.operations);
-        Ok(self.faults.is_off)
+        self.faults.is_stopped = self.faults.stops_at == Some(self.operations);
+        Ok(self.faults.is_stopped)
     }
 
-    fn check_power(&self) -> io::Result<()> {
-        if self.faults.is_off { Err(no_power()) } else { Ok(()) }
+    fn check_running(&self) -> io::Result<()> {
+        if self.faults.is_stopped { Err(stopped()) } else { Ok(()) }
     }
 
     fn file_of(&self, name: &str) -> io::Result<u64> {
         self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Changes names for everyone to see; when power goes meanwhile, it may just not have happened.
+    /// Changes names for everyone to see; one during which everything stops has happened, though nobody learns of it.
     fn change_names(&mut self, change: NameChange) -> io::Result<()> {
         let is_last = self.begin_operation()?;
         change.apply(&mut self.names);
         self.name_changes.push(change);
-        if is_last { Err(no_power()) } else { Ok(()) }
+        if is_last { Err(stopped()) } else { Ok(()) }
     }
 
     fn lose_power(&mut self) {
@@ -188,9 +194,13 @@ impl State {
         for number in self.files.keys().copied().collect::<Vec<_>>() {
             self.settle_file(number);
         }
+        self.restart();
+    }
+
+    fn restart(&mut self) {
         self.starts += 1;
-        self.faults.is_off = false;
-        self.faults.power_lost_at = None;
+        self.faults.is_stopped = false;
+        self.faults.stops_at = None;
     }
 
     /// Keeps or loses each sector of a file that was not synced.
@@ -260,14 +270,14 @@ impl FileState {
     }
 }
 
-fn no_power() -> io::Error {
-    io::Error::other("the simulated disk has no power")
+fn stopped() -> io::Error {
+    io::Error::other("the simulated disk has stopped")
 }
 
 impl Disk for SimulatedDisk {
     fn list(&self) -> io::Result<Vec<String>> {
         let state = self.state.lock();
-        state.check_power()?;
+        state.check_running()?;
         Ok(state.names.keys().cloned().collect())
     }
 
@@ -285,7 +295,7 @@ impl Disk for SimulatedDisk {
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let number = {
             let state = self.state.lock();
-            state.check_power()?;
+            state.check_running()?;
             state.file_of(name)?
         };
         Ok(Box::new(self.handle(number)))
@@ -306,7 +316,7 @@ impl Disk for SimulatedDisk {
     fn sync_directory(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         if state.begin_operation()? {
-            return Err(no_power());
+            return Err(stopped());
         }
         if !state.faults.ignores_syncs {
             state.durable_names = state.names.clone();
@@ -333,9 +343,9 @@ impl Handle {
     /// Does something with the file and the disk's state; an error after power was lost.
     fn with<T>(&self, step: impl FnOnce(&mut State, u64) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.disk.state.lock();
-        state.check_power()?;
+        state.check_running()?;
         if state.starts != self.start {
-            return Err(no_power());
+            return Err(stopped());
         }
         step(&mut state, self.number)
     }
@@ -365,7 +375,7 @@ impl DiskFile for Handle {
             let file = state.files.get_mut(&number).expect("handles lead to files");
             file.write(start, &bytes[..length]);
             match (is_last, fails) {
-                (true, _) => Err(no_power()),
+                (true, _) => Err(stopped()),
                 (_, true) => Err(io::Error::other("the simulated disk failed to write")),
                 _ => Ok(()),
             }
@@ -375,7 +385,7 @@ impl DiskFile for Handle {
     fn sync_data(&self) -> io::Result<()> {
         self.with(|state, number| {
             if state.begin_operation()? {
-                return Err(no_power());
+                return Err(stopped());
             }
             let fails = state.faults.fails_next.take_if(|call| *call == Call::Sync).is_some();
             if state.faults.ignores_syncs {

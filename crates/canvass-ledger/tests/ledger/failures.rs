@@ -48,7 +48,7 @@ fn a_failure_at_any_moment_of_moving_on_to_the_next_segment() {
             let mut expected = append(&mut ledger, &[record(1, 3000)]);
             let mut batch = Batch::new();
             let next = fill(&mut batch, ledger.end(), &[record(2, 1500)]);
-            disk.lose_power_at(disk.operations() + nth);
+            disk.stop_at(disk.operations() + nth);
             let is_acknowledged = ledger.append(&mut batch).is_ok();
             drop(ledger);
             disk.lose_power();

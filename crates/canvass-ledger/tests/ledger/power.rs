@@ -1,15 +1,19 @@
-//! Power lost at every single operation: what was acknowledged is there, and nothing that was not is there in part.
+//! Power lost, or the program killed, at every single operation: what was acknowledged is there, and nothing that was not is there in part.
 
-use canvass_ledger::{Batch, Ledger, OpenError, Recovery, testing::SimulatedDisk};
+use canvass_ledger::{Batch, testing::SimulatedDisk};
 
 use crate::support::{Input, Output, fill, open, read_all, record};
 
+/// How a stopped disk goes on.
+type Resume = fn(&SimulatedDisk);
+
 const SEEDS: u64 = 12;
 
-/// What became of a run until power went.
+/// What became of a run.
+#[derive(Default)]
 struct Run {
     acknowledged: Vec<Output>,
-    /// The batch that was being appended when power went.
+    /// The batch that was being appended when everything stopped.
     in_flight: Vec<Output>,
 }
 
@@ -20,23 +24,25 @@ fn batches(seed: u64) -> Vec<Vec<Input>> {
     (0..9).map(batch).collect()
 }
 
-fn run(disk: &SimulatedDisk, batches: &[Vec<Input>]) -> Run {
-    let mut run = Run { acknowledged: Vec::new(), in_flight: Vec::new() };
-    let Ok((mut ledger, _)) = open(disk) else { return run };
+/// Appends the batches to what is there until one fails.
+fn run(disk: &SimulatedDisk, batches: &[Vec<Input>]) -> Result<Run, String> {
+    let Ok((mut ledger, _)) = open(disk) else { return Ok(Run::default()) };
+    let acknowledged = read_all(&ledger.reader()).map_err(|error| error.to_string())?;
+    let mut run = Run { acknowledged, in_flight: Vec::new() };
     let mut batch = Batch::new();
     for records in batches {
         run.in_flight = fill(&mut batch, ledger.end(), records);
         if ledger.append(&mut batch).is_err() {
-            return run;
+            return Ok(run);
         }
         run.acknowledged.append(&mut run.in_flight);
     }
-    run
+    Ok(run)
 }
 
-/// What a start after a loss of power finds.
-fn check_run(run: &Run, opened: Result<(Ledger, Recovery), OpenError>) -> Result<(), String> {
-    let (ledger, _) = opened.map_err(|error| error.to_string())?;
+/// Checks what a start after a run finds.
+fn check_run(run: &Run, disk: &SimulatedDisk) -> Result<(), String> {
+    let (ledger, _) = open(disk).map_err(|error| error.to_string())?;
     let found = read_all(&ledger.reader()).map_err(|error| error.to_string())?;
     let with_in_flight = [&run.acknowledged[..], &run.in_flight].concat();
     if found == run.acknowledged || found == with_in_flight {
@@ -45,44 +51,54 @@ fn check_run(run: &Run, opened: Result<(Ledger, Recovery), OpenError>) -> Result
     Err(format!("{} records found, {} acknowledged", found.len(), run.acknowledged.len()))
 }
 
-/// Loses power at every operation of a run, and again during each start after that, until a start succeeds.
-fn check_every_operation(seed: u64, prepare: impl Fn(&SimulatedDisk)) -> Result<u64, String> {
+/// Stops a run at one operation and goes on with `resume`, stops the next start as well, and then runs again until
+/// power is lost once more.
+fn check_operation(
+    disk: &SimulatedDisk,
+    operation: u64,
+    batches: &[Vec<Input>],
+    resume: Resume,
+) -> Result<(), String> {
+    disk.stop_at(operation);
+    let first = run(disk, batches)?;
+    resume(disk);
+    disk.stop_at(disk.operations() + operation % 7);
+    drop(open(disk));
+    resume(disk);
+    check_run(&first, disk)?;
+    let second = run(disk, &batches[..2])?;
+    disk.lose_power();
+    check_run(&second, disk)
+}
+
+fn check_every_operation(seed: u64, prepare: impl Fn(&SimulatedDisk)) -> Result<(), String> {
     let batches = batches(seed);
     let whole = SimulatedDisk::new(seed);
-    run(&whole, &batches);
+    run(&whole, &batches)?;
+    assert!(whole.operations() > 30, "the run reaches over several segments");
     for operation in 1..=whole.operations() + 1 {
-        let disk = SimulatedDisk::new(seed * 1000 + operation);
-        prepare(&disk);
-        disk.lose_power_at(operation);
-        let run = run(&disk, &batches);
-        disk.lose_power();
-        for during_start in 1..4 {
-            disk.lose_power_at(disk.operations() + during_start);
-            let opened = open(&disk);
-            let is_open = opened.is_ok();
-            drop(opened);
-            disk.lose_power();
-            if is_open {
-                break;
-            }
+        let ways: [(&str, Resume); 2] =
+            [("power lost", SimulatedDisk::lose_power), ("killed", SimulatedDisk::restart)];
+        for (way, resume) in ways {
+            let disk = SimulatedDisk::new(seed * 1000 + operation);
+            prepare(&disk);
+            check_operation(&disk, operation, &batches, resume)
+                .map_err(|error| format!("seed {seed}, {way} at operation {operation}: {error}"))?;
         }
-        check_run(&run, open(&disk))
-            .map_err(|error| format!("seed {seed}, operation {operation}: {error}"))?;
     }
-    Ok(whole.operations())
+    Ok(())
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_else_appears() {
     for seed in 0..SEEDS {
-        let operations = check_every_operation(seed, |_| ()).unwrap();
-        assert!(operations > 30, "the run reaches over several segments: {operations}");
+        check_every_operation(seed, |_| ()).unwrap();
     }
 }
 
 #[test]
 fn the_control_without_syncs_fails() {
-    let failed =
-        (0..SEEDS).filter(|&seed| check_every_operation(seed, SimulatedDisk::ignore_syncs).is_err()).count();
+    let is_lost = |&seed: &u64| check_every_operation(seed, SimulatedDisk::ignore_syncs).is_err();
+    let failed = (0..SEEDS).filter(is_lost).count();
     assert_eq!(failed, usize::try_from(SEEDS).unwrap(), "this test can tell a disk that keeps nothing");
 }

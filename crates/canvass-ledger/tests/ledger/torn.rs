@@ -141,9 +141,11 @@ fn a_batch_with_sectors_that_are_zero_by_themselves() {
 
 #[test]
 fn a_batch_whose_erasable_parts_fill_whole_sectors() {
-    let erasable = |length| [b"saltsalt".to_vec(), vec![0; length]].concat();
-    Torn::new(&[vec![record(1, 200)]], &[(2, vec![], erasable(1200)), (3, vec![0; 40], erasable(900))])
-        .check_all();
+    // The batch begins at byte 384 of the file, so that the second record's erasable part is a sector from 1024 on.
+    let fills_a_sector = (2, vec![0; 40], [b"salt".as_slice(), &[9; 508]].concat());
+    let torn = Torn::new(&[vec![record(1, 200)]], &[record(2, 544), fills_a_sector, record(3, 600)]);
+    assert_eq!((torn.batch.start, &torn.after[1024..1028]), (384, b"salt".as_slice()));
+    torn.check_all();
 }
 
 #[test]
