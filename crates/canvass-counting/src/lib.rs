@@ -18,6 +18,7 @@ mod preference;
 mod profile;
 mod rctab;
 mod relation;
+mod report;
 mod score;
 mod stv_meek;
 mod stv_scottish;
@@ -38,5 +39,6 @@ pub use method::{
 };
 pub use pairwise::Pairwise;
 pub use profile::{PROFILE_VOTES_MAX, Profile};
+pub use report::Report;
 pub use tie_break::{Tie, TieBreak, TiePurpose, TieRule};
 pub use weight::{Total, WEIGHT_DECIMALS, WEIGHT_MAX, WEIGHT_UNIT, Weight, WeightError};

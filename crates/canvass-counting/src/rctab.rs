@@ -146,8 +146,9 @@ impl<'a> Tabulation<'a> {
         let mut ties = Ties::new(task.tie_break);
         let end = tabulation.count(&mut ties);
         let tied = match end {
-            End::Done => Vec::new(),
-            End::Tied(tied) => tied,
+            // A count that goes on until two are left can get stuck after its winner is found, which harms nobody.
+            End::Tied(tied) if tabulation.elected.len() < task.seats => tied,
+            End::Done | End::Tied(_) => Vec::new(),
         };
         count.rounds = tabulation.rounds;
         count.close(Election { elected: tabulation.elected, tied }, ties)
@@ -634,6 +635,10 @@ pub(crate) fn narrow_by_history(
     ties: &mut Ties<'_>,
 ) -> Vec<OptionIndex> {
     for (index, tally) in history.iter().enumerate().rev() {
+        // The votes of an option in the running never fall, so before a round without votes there are none either.
+        if tied.iter().all(|&option| tally[usize::from(option)] == 0) {
+            break;
+        }
         let key = |option: OptionIndex| {
             let votes = tally[usize::from(option)];
             if purpose == TiePurpose::Elimination { -votes } else { votes }

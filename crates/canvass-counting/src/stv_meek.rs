@@ -150,7 +150,7 @@ impl Meek {
                 let mut round = self.snapshot(step);
                 round.eliminate(&[option], EliminatedBecause::SeatsFilled);
                 self.rounds.push(round);
-                self.states[usize::from(option)] = State::Defeated;
+                self.defeat(option);
             }
         }
     }
@@ -243,9 +243,12 @@ impl Meek {
         self.rounds.push(round);
     }
 
+    /// Step B.3's end. Until votes are distributed again, if they are, those of the defeated are with nobody.
     fn defeat(&mut self, option: OptionIndex) {
-        self.states[usize::from(option)] = State::Defeated;
-        self.keep_factors[usize::from(option)] = 0;
+        let option = usize::from(option);
+        self.states[option] = State::Defeated;
+        self.keep_factors[option] = 0;
+        self.unkept += std::mem::take(&mut self.votes[option]);
     }
 
     fn snapshot(&self, step: Step) -> Round {
