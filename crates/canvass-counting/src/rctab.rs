@@ -394,7 +394,7 @@ impl<'a> Tabulation<'a> {
         let (mut total, mut size, mut size_before) = (0, 0, 0);
         let mut start = 0;
         for group in sorted.chunk_by(|a, b| a.0 == b.0) {
-            if total < group[0].0 && start > size {
+            if total < group[0].0 {
                 (size_before, size) = (size, start);
             }
             total += group[0].0 * i128::try_from(group.len()).unwrap_or(i128::MAX);

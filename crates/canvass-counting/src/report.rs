@@ -92,16 +92,16 @@ impl Report<'_> {
 
     fn decision(&self, tie: &Tie) -> String {
         let by = match tie.by {
-            TieRule::EarlierRound(round) => format!("the votes in round {round} decide for"),
-            TieRule::HeadToHead => "ballots that prefer one to another decide for".to_owned(),
-            TieRule::Score => "the score decides for".to_owned(),
-            TieRule::TopScores => "the number of highest scores decides for".to_owned(),
-            TieRule::Order => "the order given beforehand decides for".to_owned(),
-            TieRule::Lot(number) => format!("lot {number} falls on"),
-            TieRule::Chair => "the chair decides for".to_owned(),
+            TieRule::EarlierRound(round) => format!("the votes in round {round}"),
+            TieRule::HeadToHead => "the preferences between them".to_owned(),
+            TieRule::Score => "the score".to_owned(),
+            TieRule::TopScores => "the number of highest scores".to_owned(),
+            TieRule::Order => "the order given beforehand".to_owned(),
+            TieRule::Lot(number) => format!("lot {number}"),
+            TieRule::Chair => "the chair".to_owned(),
             TieRule::Open => return "it stays open".to_owned(),
         };
-        format!("{by} {}", self.list(&tie.chosen))
+        format!("{}, by {by}", self.list(&tie.chosen))
     }
 
     fn write_scores(&self, out: &mut Formatter<'_>) -> fmt::Result {
