@@ -3,7 +3,9 @@
 //! One shape for all methods, so that pages, exports and the command line show any of them. A method fills what it
 //! has: rounds where there are rounds, scores where options are scored, a matrix where options are compared in pairs.
 
-use crate::{Figure, Method, OptionIndex, Tie};
+use crate::{
+    Comparison, Figure, Method, OptionIndex, Pairwise, Tie, election::Election, method::Task, tie_break::Ties,
+};
 
 /// The outcome of a count and how it came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,12 @@ pub struct Count {
     pub ballots: BallotCounts,
     /// The rounds or stages in order. Empty where nobody cast a valid vote.
     pub rounds: Vec<Round>,
+    /// What each option was given, by option; for methods that add up points.
+    pub scores: Option<Vec<Score>>,
+    /// How many ballots prefer one option to another, for methods that compare pairs.
+    pub pairwise: Option<Pairwise>,
+    /// How a Condorcet method weighed the pairs.
+    pub comparison: Option<Comparison>,
     /// Every tie met and how it was broken, in order.
     pub ties: Vec<Tie>,
 }
@@ -59,7 +67,7 @@ pub struct Round {
 }
 
 /// What leads to a round's tally.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The ballots as they were cast.
     FirstCount,
@@ -176,19 +184,45 @@ pub enum Destination {
     Residual,
 }
 
+/// What an option was given by all ballots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Score {
+    /// The sum of its points.
+    pub total: Figure,
+    /// How many ballots gave it points (zero points count where they are a score, a blank does not).
+    pub raters: Figure,
+    /// The total divided by the raters, where there are any and the method speaks of a mean.
+    pub mean: Option<Figure>,
+}
+
 impl Count {
     /// A count of nothing yet.
-    pub(crate) fn new(method: &Method, option_count: usize, seats: usize, ballots: BallotCounts) -> Self {
+    pub(crate) fn new(task: &Task<'_>, ballots: BallotCounts) -> Self {
         Self {
-            method: method.clone(),
-            seats,
-            option_count,
+            method: task.method.clone(),
+            seats: task.seats,
+            option_count: task.profile.option_count(),
             winners: Vec::new(),
             tied: Vec::new(),
             ballots,
             rounds: Vec::new(),
+            scores: None,
+            pairwise: None,
+            comparison: None,
             ties: Vec::new(),
         }
+    }
+
+    /// Whether there is anything to count: an option, a seat and a valid vote.
+    pub(crate) fn is_contested(&self) -> bool {
+        self.option_count > 0 && self.seats > 0 && self.ballots.counted > Figure::ZERO
+    }
+
+    /// The count with its outcome.
+    pub(crate) fn close(self, election: Election, ties: Ties<'_>) -> Self {
+        let mut tied = election.tied;
+        tied.sort_unstable();
+        Self { winners: election.elected, tied, ties: ties.met, ..self }
     }
 }
 
@@ -204,5 +238,15 @@ impl Round {
             inactive: Inactive::NONE,
             transfers: Vec::new(),
         }
+    }
+
+    /// Notes who is elected on this tally.
+    pub(crate) fn elect(&mut self, options: &[OptionIndex], because: ElectedBecause) {
+        self.elected.extend(options.iter().map(|&option| Elected { option, because }));
+    }
+
+    /// Notes who is eliminated on this tally.
+    pub(crate) fn eliminate(&mut self, options: &[OptionIndex], because: EliminatedBecause) {
+        self.eliminated.extend(options.iter().map(|&option| Eliminated { option, because }));
     }
 }

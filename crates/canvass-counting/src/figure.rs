@@ -30,6 +30,11 @@ impl Figure {
 
     /// A fraction; the denominator is above zero.
     pub(crate) fn fraction(numerator: i128, denominator: u128) -> Self {
+        // Most figures are whole, and one division is far less than the search for a divisor.
+        if numerator.unsigned_abs().is_multiple_of(denominator) {
+            let whole = i128::try_from(numerator.unsigned_abs() / denominator).unwrap_or(i128::MAX);
+            return Self { numerator: whole * numerator.signum(), denominator: 1, places_min: 0 };
+        }
         let divisor = greatest_common_divisor(numerator.unsigned_abs(), denominator);
         let signed = i128::try_from(divisor).expect("a divisor of a signed number's size is one");
         Self { numerator: numerator / signed, denominator: denominator / divisor, places_min: 0 }
@@ -41,7 +46,6 @@ impl Figure {
     }
 
     /// The same number, printed with at least so many places.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the STV rules that follow print fixed places"))]
     pub(crate) fn with_places(self, places_min: u32) -> Self {
         Self { places_min, ..self }
     }

@@ -51,3 +51,12 @@ fn names_known_options(ballot: &Ballot, option_count: usize) -> bool {
         Ballot::Scores(marks) | Ballot::Allocation(marks) => marks.iter().all(|(option, _)| known(option)),
     }
 }
+
+/// The ranks of a ranked ballot up to the last that is not skipped.
+pub(crate) fn ranking(ballot: &Ballot) -> Reading<&[Rank]> {
+    let Ballot::Ranking(ranks) = ballot else { return Reading::Rejected };
+    match ranks.iter().rposition(|rank| *rank != Rank::Skipped) {
+        Some(last) => Reading::Vote(&ranks[..=last]),
+        None => Reading::Blank,
+    }
+}

@@ -5,7 +5,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::{Ballot, Total, WEIGHT_UNIT, Weight};
+use crate::{Ballot, OptionIndex, Total, WEIGHT_UNIT, Weight};
 
 /// The most votes that a profile holds: a million million ballots of the heaviest weight. Every rule's arithmetic has
 /// room for so many.
@@ -22,8 +22,9 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// A profile without ballots.
+    /// A profile without ballots. There are at most as many options as an index can name.
     pub fn new(option_count: usize) -> Self {
+        let option_count = option_count.min(usize::from(OptionIndex::MAX));
         Self { option_count, ballots: FxHashMap::default(), total: Total::ZERO }
     }
 

@@ -56,8 +56,6 @@ pub enum TiePurpose {
     SurplusOrder,
     /// Who goes on to the runoff.
     Finalist,
-    /// Which of several equal defeats is looked at first (ranked pairs).
-    PairOrder,
 }
 
 /// What broke a tie.
@@ -142,7 +140,7 @@ impl<'a> Ties<'a> {
             }
             TieBreak::Lot { seed } => {
                 self.lots += 1;
-                ordered.sort_by_key(|&option| (draw(seed, self.lots, option), option));
+                ordered.sort_by_cached_key(|&option| (draw(seed, self.lots, option), option));
                 Some((TieRule::Lot(self.lots), ordered))
             }
             TieBreak::Chair(decisions) => {
