@@ -21,7 +21,7 @@ fn command(number: u64) -> VoteCommand {
         voter: format!("voter-{number:012}").parse().expect("a voter's id"),
         operation: Operation::Cast,
         marked: Some(Marked {
-            ballot: Ballot::Choices(vec![u16::from(number % 3 == 0)]),
+            ballot: Ballot::Choices(vec![u16::from(number.is_multiple_of(3))]),
             weight: Weight::ONE,
             answers: Vec::new(),
         }),

@@ -158,6 +158,19 @@ fn compare_checkpoint(directory: &Path, ledger: &Ledger, fold: &Fold, report: &m
         report.findings.push(Finding::new(format!("from the checkpoint: {error}"), DROP_CHECKPOINT));
         return;
     }
+    let disagrees = |on: String| {
+        Finding::new(format!("the checkpoint disagrees with the ledger on {on}"), DROP_CHECKPOINT)
+    };
+    if resumed.registry != fold.registry {
+        report.findings.push(disagrees("keys and settings".to_owned()));
+    }
+    for (number, state) in &resumed.states {
+        if !fold.states.contains_key(number) {
+            report
+                .findings
+                .push(disagrees(format!("poll {}, which the ledger does not have", state.poll.id)));
+        }
+    }
     for (number, state) in &fold.states {
         let agrees = resumed.states.get(number).is_some_and(|other| {
             state.sequence == other.sequence
@@ -167,8 +180,7 @@ fn compare_checkpoint(directory: &Path, ledger: &Ledger, fold: &Fold, report: &m
                 && places_agree(state.sequence, &state.cell, &other.cell)
         });
         if !agrees {
-            let what = format!("the checkpoint disagrees with the ledger on poll {}", state.poll.id);
-            report.findings.push(Finding::new(what, DROP_CHECKPOINT));
+            report.findings.push(disagrees(format!("poll {}", state.poll.id)));
         }
     }
 }

@@ -197,11 +197,11 @@ fn search_records(
         let page = read_page(shared, cell, after)?;
         let Some(last) = page.entries.last() else { return Ok(latest) };
         after = last.entry.place.sequence;
-        let votes = page.entries.iter().filter_map(|recorded| match &recorded.entry.record {
+        let mut votes = page.entries.iter().filter_map(|recorded| match &recorded.entry.record {
             Record::Vote(vote) => vote.stored(recorded.entry.place),
             _ => None,
         });
-        latest = votes.filter(|vote| vote.voter == *voter).next_back().or(latest);
+        latest = votes.rfind(|vote| vote.voter == *voter).or(latest);
     }
 }
 

@@ -167,7 +167,7 @@ pub(super) struct Fold {
     pub(super) states: FxHashMap<PollNumber, PollState>,
     hash_key: HashKey,
     next_number: PollNumber,
-    registry: Registry,
+    pub(super) registry: Registry,
     registry_state: RegistryState,
 }
 

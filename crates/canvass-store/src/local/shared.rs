@@ -58,7 +58,7 @@ struct Polls {
 }
 
 /// Keys and settings.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct Registry {
     pub(super) keys: HashMap<KeyId, Arc<Key>>,
     pub(super) settings: HashMap<String, String>,

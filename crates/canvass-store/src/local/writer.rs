@@ -307,14 +307,9 @@ impl Answer {
     }
 }
 
-/// What was accepted, or refused for the sake of what was accepted in the same commit, has not happened.
+/// What was accepted has not happened, and what was refused may have been so for the sake of it.
 fn fail_votes(answers: &mut [VoteResult], error: &StoreError) {
-    for answer in answers {
-        if !matches!(answer, Err(StoreError::Refused(refusal)) if !matches!(refusal, Refusal::AlreadyVoted(_)))
-        {
-            *answer = Err(error.clone());
-        }
-    }
+    answers.fill(Err(error.clone()));
 }
 
 impl Writer {
@@ -323,9 +318,11 @@ impl Writer {
         let mut commit = self.new_commit();
         let mut outbox = Outbox::default();
         let mut work = Vec::new();
-        let mut is_stopping = false;
+        let (mut is_stopping, mut is_full) = (false, false);
         while !is_stopping && !self.has_failed {
-            self.queue.take(&mut work, self.nap());
+            // A step that is due but finds no room on the disk stays due: it is tried again, but not without a pause.
+            let nap = if is_full { NAP_MAX } else { self.nap() };
+            self.queue.take(&mut work, nap);
             self.take_due_steps(&mut commit, &mut outbox);
             let now = self.clock.now();
             for item in work.drain(..) {
@@ -336,7 +333,7 @@ impl Writer {
                 }
             }
             // Whoever waits was answered. On a full disk it goes on: there may be room again.
-            let _ = self.finish(&mut commit, &mut outbox);
+            is_full = self.finish(&mut commit, &mut outbox).is_err();
         }
         self.turn_away(&mut outbox);
         if !self.has_failed {
@@ -674,6 +671,9 @@ impl Writer {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let state = self.working(commit, number)?;
+        if state.is_deleted {
+            return Err(Refusal::PollNotFound.into());
+        }
         let facts = Facts { has_votes: state.has_votes, codes: state.codes.len() };
         decide::decide_poll(&state.poll, facts, &PollCommand::AddCodes(hashes.len()), None, now)?;
         let record = Record::Codes(CodesAdded { actor, hashes });
