@@ -1,5 +1,7 @@
 //! The `Store` trait, and the local engine: a state machine over the ledger.
 
+#[cfg(feature = "testing")]
+pub mod conformance;
 pub mod limits;
 pub mod local;
 mod store;

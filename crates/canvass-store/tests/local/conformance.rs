@@ -1,0 +1,13 @@
+//! The suite of every engine, on a real directory.
+
+use canvass_store::conformance::{TestClock, World};
+
+use crate::support::{Home, TRAITS};
+
+async fn open(clock: TestClock) -> World {
+    let home = Home::new();
+    let (store, _) = home.open(&clock).unwrap();
+    World::new(store, clock, TRAITS, home)
+}
+
+canvass_store::conformance!(open);
