@@ -69,7 +69,10 @@ pub fn decide_create(
                 Invalid::new("opensAt", "a scheduled poll needs an opening time in the future").into()
             );
         }
-        Status::Scheduled | Status::Open => steps.extend(open(&draft, now)?),
+        // The poll is created open: callers see one version of it, the first.
+        Status::Scheduled | Status::Open => {
+            steps.extend(open(&draft, now)?.map(|(step, poll)| (step, Poll { version: draft.version, ..poll })));
+        }
         _ => return Err(Invalid::new("status", "a poll begins as draft, scheduled or open").into()),
     }
     Ok(steps)
@@ -250,7 +253,7 @@ fn refuse_fixed(poll: &Poll, edited: &Poll) -> Result<(), Refusal> {
 
 fn write_in(poll: &Poll, label: &str, now: Timestamp) -> Result<PollDecision, Refusal> {
     if !poll.write_in {
-        return Err(Invalid::new("choice", "names an option that the poll does not have").into());
+        return Err(Invalid::new("ballot.choice", "names an option that the poll does not have").into());
     }
     if poll.status != Status::Open {
         return Err(Refusal::NotOpen { status: poll.status });
@@ -259,18 +262,20 @@ fn write_in(poll: &Poll, label: &str, now: Timestamp) -> Result<PollDecision, Re
         return Ok(None);
     }
     if poll.options.len() >= OPTIONS_MAX {
-        return Err(
-            Invalid::new("choice", format!("the poll has {OPTIONS_MAX} options and takes no more")).into()
-        );
+        return Err(Invalid::new(
+            "ballot.choice",
+            format!("the poll has {OPTIONS_MAX} options and takes no more"),
+        )
+        .into());
     }
     if label.is_empty() || label.len() > LABEL_BYTES_MAX || label.chars().any(char::is_control) {
         let reason = format!("1 to {LABEL_BYTES_MAX} bytes of text without control characters");
-        return Err(Invalid::new("choice", reason).into());
+        return Err(Invalid::new("ballot.choice", reason).into());
     }
     let numbered = || format!("option-{}", poll.options.len() + 1).parse();
     let id = match label.parse() {
         Ok(id) if poll.option_index(label).is_none() => id,
-        _ => numbered().map_err(|_| Invalid::new("choice", "cannot be given an id"))?,
+        _ => numbered().map_err(|_| Invalid::new("ballot.choice", "cannot be given an id"))?,
     };
     let mut edited = poll.clone();
     let mut options = edited.options.clone();
