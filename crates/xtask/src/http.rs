@@ -3,10 +3,14 @@
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    thread,
     time::Duration,
 };
 
 use serde_json::Value;
+
+/// What a socket takes without anybody reading.
+const WRITTEN_AT_ONCE_BYTES_MAX: usize = 64 * 1024;
 
 /// An answer, read to its end.
 #[derive(Debug)]
@@ -79,14 +83,28 @@ impl Client {
             Some(connection) => connection,
             None => BufReader::new(connect(self.address, self.wait_max)?),
         };
-        connection.get_mut().write_all(&bytes)?;
-        let answer = read_answer(&mut connection)?;
+        let answer = write_and_read(&mut connection, &bytes)?;
         // A server that is about to close says so; a request on that connection could be lost.
         if answer.header("connection") != Some("close") {
             self.connection = Some(connection);
         }
         Ok(answer)
     }
+}
+
+/// Reads while it writes: a server that streams its answer stops reading when nobody takes it.
+fn write_and_read(connection: &mut BufReader<TcpStream>, bytes: &[u8]) -> io::Result<Answer> {
+    if bytes.len() <= WRITTEN_AT_ONCE_BYTES_MAX {
+        connection.get_mut().write_all(bytes)?;
+        return read_answer(connection);
+    }
+    let mut writing = connection.get_ref().try_clone()?;
+    thread::scope(|scope| {
+        let writer = scope.spawn(move || writing.write_all(bytes));
+        let answer = read_answer(connection)?;
+        writer.join().expect("a writer does not panic")?;
+        Ok(answer)
+    })
 }
 
 /// A connection that does not wait for ever.

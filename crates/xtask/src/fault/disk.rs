@@ -10,7 +10,7 @@ use std::{
 use super::{
     Bench, Verdict,
     books::{Acknowledged, Books, Vote, keep_trying, make_poll},
-    trace,
+    trace::{self, Injection},
 };
 use crate::{
     http::Answer,
@@ -32,8 +32,8 @@ pub(super) fn failed_sync(bench: &Bench<'_>) -> Outcome<Verdict> {
     let server = bench.program.start(&data, free_address()?)?;
     make_poll(&mut server.client(), POLL, "never")?;
     server.stop()?;
-    let prefix = trace::inject("fdatasync", "error=EIO:when=6+");
-    let server = bench.program.start_under(&prefix, &data, free_address()?)?.until_ready()?;
+    let injection = Injection { call: "fdatasync", fault: "error=EIO:when=6+", file: None };
+    let server = bench.program.start_under(&injection.prefix(), &data, free_address()?)?.until_ready()?;
     let (acknowledged, refused) = vote_until_refused(&server)?;
     ensure(!acknowledged.is_empty() && acknowledged.len() < 6, || {
         format!("{} votes were acknowledged before the sixth sync failed", acknowledged.len())
@@ -94,8 +94,8 @@ fn must_be_unavailable(server: &Server, acknowledged: &[Acknowledged]) -> Outcom
 
 /// A disk without space: 503, nothing acknowledged is lost, and votes go on when there is space again.
 pub(super) fn full_disk(bench: &Bench<'_>) -> Outcome<Verdict> {
-    const FILLER_BYTES: usize = 8 << 20;
-    let Some(mount) = Mount::new(&bench.directory.join("small"), "24m")? else {
+    const FILLER_BYTES: usize = 3 << 20;
+    let Some(mount) = Mount::new(&bench.directory.join("small"), "10m")? else {
         return Ok(Verdict::Skipped("only root may mount a small file system".into()));
     };
     let filler = mount.0.join("filler");

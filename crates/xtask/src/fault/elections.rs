@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 
 use super::{Bench, Verdict, books::votes_for};
 use crate::{
-    http::Client,
     load::{self, Load, Pace},
     outcome::{Context, Outcome, ensure},
     server::{ADMIN_KEY, Server, free_address},
@@ -78,8 +77,8 @@ impl Election {
     }
 
     /// Fails unless the server counts what the file expects.
-    fn must_count(&self, client: &mut Client, poll: &str) -> Outcome {
-        let results = client.get(&format!("/v1/polls/{poll}/results"))?.json();
+    fn must_count(&self, server: &Server, poll: &str) -> Outcome {
+        let results = server.client().get(&format!("/v1/polls/{poll}/results"))?.json();
         let by_label = |label: &String| {
             let found = list(&results["options"]).iter().find(|option| option["label"] == label.as_str());
             found.and_then(|option| option["id"].as_str()).map_or(0, |id| votes_for(&results, id))
@@ -160,11 +159,10 @@ pub(super) fn one_vote_a_ballot(bench: &Bench<'_>) -> Outcome<Verdict> {
     let Some(folder) = folder() else { return Ok(absent()) };
     let (elections, unfit) = read_all(&folder)?;
     let server = start(bench)?;
-    let mut client = server.client();
     for election in &elections {
-        make(&mut client, election, &election.name)?;
+        make(&server, election)?;
         send_singly(&server, election)?;
-        election.must_count(&mut client, &election.name)?;
+        election.must_count(&server, &election.name)?;
     }
     let votes: u64 = elections.iter().map(Election::votes).sum();
     Ok(Verdict::Held(format!(
@@ -173,11 +171,9 @@ pub(super) fn one_vote_a_ballot(bench: &Bench<'_>) -> Outcome<Verdict> {
     )))
 }
 
-fn make(client: &mut Client, election: &Election, id: &str) -> Outcome {
-    let mut poll = election.poll();
-    poll["id"] = json!(id);
-    let answer = client.post("/v1/polls", &poll)?;
-    ensure(answer.status == 201, || format!("{id}: {}", answer.shown()))
+fn make(server: &Server, election: &Election) -> Outcome {
+    let answer = server.client().post("/v1/polls", &election.poll())?;
+    ensure(answer.status == 201, || format!("{}: {}", election.name, answer.shown()))
 }
 
 fn send_singly(server: &Server, election: &Election) -> Outcome {
@@ -212,8 +208,7 @@ pub(super) fn batch_twice(bench: &Bench<'_>) -> Outcome<Verdict> {
     let Some(folder) = folder() else { return Ok(absent()) };
     let election = largest(&folder)?;
     let server = start(bench)?;
-    let mut client = server.client();
-    make(&mut client, &election, LARGEST)?;
+    make(&server, &election)?;
     let mut body = String::new();
     election.bodies().for_each(|vote| {
         body.push_str(&vote);
@@ -221,12 +216,16 @@ pub(super) fn batch_twice(bench: &Bench<'_>) -> Outcome<Verdict> {
     });
     for expected in [201, 409] {
         let path = format!("/v1/polls/{LARGEST}/votes/batch");
-        let answer =
-            client.send("POST", &path, &[("content-type", "application/x-ndjson")], body.as_bytes())?;
+        let answer = server.client().send(
+            "POST",
+            &path,
+            &[("content-type", "application/x-ndjson")],
+            body.as_bytes(),
+        )?;
         let wanted = format!("\"status\":{expected}");
         let answered = memchr::memmem::find_iter(&answer.body, &wanted).count() as u64;
         ensure(answered == election.votes(), || format!("{answered} lines were answered {expected}"))?;
-        election.must_count(&mut client, LARGEST)?;
+        election.must_count(&server, LARGEST)?;
     }
     Ok(Verdict::Held(format!(
         "{} ballots in a batch, twice: 201 and then 409, the same result",
@@ -252,7 +251,7 @@ pub(super) fn import_twice(bench: &Bench<'_>) -> Outcome<Verdict> {
                 String::from_utf8_lossy(&output.stderr)
             )
         })?;
-        election.must_count(&mut server.client(), POLL)?;
+        election.must_count(&server, POLL)?;
     }
     Ok(Verdict::Held(format!("{} ballots by `canvass import`, twice: the same result", election.votes())))
 }

@@ -1,4 +1,5 @@
-//! A scripted run that is killed before each of its writes and syncs in turn.
+//! A scripted run that is killed before each of its writes and syncs in turn: while the server starts, while it takes
+//! votes, and while it writes its checkpoint and stops.
 //!
 //! The process dies on its way into the call, so the call is not made; dying after a call is dying before the next.
 
@@ -9,7 +10,7 @@ use serde_json::json;
 use super::{
     Bench, Verdict,
     books::{Acknowledged, Books, Vote},
-    trace::{self, DISK_CALLS},
+    trace::{self, Injection},
 };
 use crate::{
     http::{Answer, Client},
@@ -19,57 +20,104 @@ use crate::{
 
 const POLL: &str = "scripted";
 const VOTES: u64 = 10;
-/// More calls than the script makes.
-const POINTS_MAX: u32 = 2_000;
+/// More calls than one thread of the server makes.
+const POINTS_MAX: u32 = 500;
+/// The ledger's calls, and those of a checkpoint, whose writes are counted on its file alone.
+const CALLS: [&str; 5] = ["pwrite64", "fdatasync", "fsync", "rename", "write"];
 
-/// Kills the script at its first call, its second, and so on until it runs to its end.
+/// When the server is killed.
+#[derive(Clone, Copy)]
+enum Phase {
+    /// On its way to be ready, on an empty directory.
+    Start,
+    /// In the script, and in the stop after it.
+    Run,
+}
+
+/// What all kills came to.
+#[derive(Default)]
+struct Sum {
+    points: u32,
+    acknowledged: usize,
+}
+
+/// Kills the server at its first call of each kind, its second, and so on until nothing kills it any more.
 pub(super) fn kill_points(bench: &Bench<'_>) -> Outcome<Verdict> {
     if let Err(reason) = trace::is_there()? {
         return Ok(Verdict::Skipped(reason));
     }
-    let (mut acknowledged, mut before_ready) = (0, 0);
-    for point in 1..POINTS_MAX {
-        let data = bench.directory.join(format!("point-{point}"));
-        let came_to = die_at(bench, &data, point)?;
-        let books = come_back(bench, &data, &came_to.acknowledged)
-            .map_err(|error| format!("killed at call {point}: {error}"))?;
-        if came_to.ended {
-            return Ok(Verdict::Held(format!(
-                "killed at each of {} writes and syncs, {before_ready} of them while starting: \
-                 {acknowledged} votes acknowledged before a kill, 0 lost, 0 double; the whole run: {books}",
-                point - 1
-            )));
+    let mut told = Vec::new();
+    for (name, phase) in [("starting", Phase::Start), ("running and stopping", Phase::Run)] {
+        let mut sum = Sum::default();
+        for call in CALLS {
+            kill_at_each(bench, phase, call, &mut sum)?;
         }
-        acknowledged += came_to.acknowledged.len();
-        before_ready += u32::from(!came_to.was_ready);
-        std::fs::remove_dir_all(&data)?;
+        told.push(format!("{} while {name} ({} votes acknowledged before)", sum.points, sum.acknowledged));
     }
-    Err("the script makes more calls than expected".into())
+    Ok(Verdict::Held(format!(
+        "killed at each write and sync, {}: 0 lost, 0 double, every recount equal",
+        told.join(", ")
+    )))
+}
+
+fn kill_at_each(bench: &Bench<'_>, phase: Phase, call: &str, sum: &mut Sum) -> Outcome {
+    for point in 1..POINTS_MAX {
+        let data = bench.directory.join("data");
+        let fault = format!("signal=KILL:when={point}");
+        let checkpoint = data.join("checkpoint.new");
+        let injection = Injection { call, fault: &fault, file: (call == "write").then_some(&*checkpoint) };
+        let came_to = match phase {
+            Phase::Start => die_while_starting(bench, &data, &injection)?,
+            Phase::Run => die_while_running(bench, &data, &injection)?,
+        };
+        let at = |error| format!("killed at {call} {point}: {error}");
+        come_back(bench, &data, &came_to.acknowledged).map_err(at)?;
+        std::fs::remove_dir_all(&data)?;
+        if !came_to.was_killed {
+            return Ok(());
+        }
+        sum.points += 1;
+        sum.acknowledged += came_to.acknowledged.len();
+    }
+    Err(format!("more {call} than expected").into())
 }
 
 struct CameTo {
-    was_ready: bool,
-    /// Whether nothing killed it.
-    ended: bool,
+    was_killed: bool,
     acknowledged: Vec<Acknowledged>,
 }
 
-/// Runs the script on a server that dies at a call.
-fn die_at(bench: &Bench<'_>, data: &Path, point: u32) -> Outcome<CameTo> {
-    let prefix = trace::inject(DISK_CALLS, &format!("signal=KILL:when={point}"));
-    let mut server = bench.program.start_under(&prefix, data, free_address()?)?;
-    let mut acknowledged = Vec::new();
-    let was_ready = server.is_ready_before_it_ends()?;
-    if was_ready {
-        match run_script(&mut server.client(), &mut acknowledged) {
-            Ok(()) => {}
-            Err(Stopped::Gone(error)) => must_have_ended(&mut server, &error)?,
-            Err(Stopped::Wrong(reason)) => return Err(reason.into()),
-        }
+fn die_while_starting(bench: &Bench<'_>, data: &Path, injection: &Injection<'_>) -> Outcome<CameTo> {
+    let mut server = bench.program.start_under(&injection.prefix(), data, free_address()?)?;
+    let is_ready = server.is_ready_before_it_ends()?;
+    if is_ready {
+        server.kill()?;
     }
-    // A stop writes a checkpoint, whose writes and syncs are points too.
-    let ended = server.stop().is_ok_and(|status| status.success());
-    Ok(CameTo { was_ready, ended, acknowledged })
+    Ok(CameTo { was_killed: !is_ready, acknowledged: Vec::new() })
+}
+
+fn die_while_running(bench: &Bench<'_>, data: &Path, injection: &Injection<'_>) -> Outcome<CameTo> {
+    let mut server = bench.program.start(data, free_address()?)?;
+    // The next segment is made ready by a thread of its own, whose writes would be counted too.
+    while data.join("ledger/next.segment").metadata().is_ok_and(|file| is_still_written(&file)) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let _tracer = injection.attach(server.process())?;
+    let mut acknowledged = Vec::new();
+    match run_script(&mut server.client(), &mut acknowledged) {
+        Ok(()) => {}
+        Err(Stopped::Gone(error)) => must_have_ended(&mut server, &error)?,
+        Err(Stopped::Wrong(reason)) => return Err(reason.into()),
+    }
+    // A server that was killed has ended already, and its status says so.
+    let was_killed = server.has_ended()? || !server.stop()?.success();
+    Ok(CameTo { was_killed, acknowledged })
+}
+
+/// Zeros are really written, so a file that is ready has all its blocks.
+fn is_still_written(file: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    file.blocks() * 512 < file.len()
 }
 
 fn must_have_ended(server: &mut Server, error: &io::Error) -> Outcome {
