@@ -18,10 +18,10 @@ use crate::{
 
 /// A ballot as a caller writes it: exactly one of the five forms. It borrows from the request where it can.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a ballot as an object")]
 pub struct BallotInput<'a> {
     /// One option.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "borrowed")]
     pub choice: Option<Cow<'a, str>>,
     /// Several options.
     #[serde(borrow)]
@@ -81,6 +81,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Marks<'a> {
 #[derive(Deserialize)]
 struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
 
+/// Of an `Option<Cow<str>>` serde always makes a copy; most ballots are one choice, so it is worth avoiding.
+fn borrowed<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, str>>, D::Error> {
+    Ok(Option::<BorrowedText<'a>>::deserialize(deserializer)?.map(|BorrowedText(text)| text))
+}
+
 impl<'a> BallotInput<'a> {
     /// A ballot for one option.
     pub fn choice(id: impl Into<Cow<'a, str>>) -> Self {
@@ -101,7 +106,7 @@ impl<'a> BallotInput<'a> {
         }
         match (poll.method.form(), self) {
             (BallotForm::Choice, Self { choice: Some(id), .. }) => {
-                Ok(Ballot::Choices(vec![index_of(poll, "choice", id)?]))
+                Ok(Ballot::Choices(vec![index_of(poll, "ballot.choice", id)?]))
             }
             (BallotForm::Choices, Self { choices: Some(ids), .. }) => read_choices(poll, ids),
             (BallotForm::Ranking, Self { ranking: Some(ranks), .. }) => read_ranking(poll, ranks),

@@ -71,7 +71,10 @@ pub fn decide_create(
         }
         // The poll is created open: callers see one version of it, the first.
         Status::Scheduled | Status::Open => {
-            steps.extend(open(&draft, now)?.map(|(step, poll)| (step, Poll { version: draft.version, ..poll })));
+            steps.extend(open(&draft, now)?.map(|(step, mut poll)| {
+                poll.version = draft.version;
+                (step, poll)
+            }));
         }
         _ => return Err(Invalid::new("status", "a poll begins as draft, scheduled or open").into()),
     }

@@ -236,7 +236,7 @@ impl Poll {
 /// `updatedAt`, `form`) are taken and ignored, so that a poll read from one server can be sent to another.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a poll as an object")]
 pub struct NewPoll {
     /// 1 to 64 of `a-z A-Z 0-9 . _ -`; given if absent.
     #[serde(default)]
@@ -311,7 +311,7 @@ pub struct NewPoll {
 /// An option as a caller writes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an option as an object")]
 pub struct NewOption {
     /// `option-1` and so on if absent.
     #[serde(default)]
@@ -390,7 +390,7 @@ impl NewPoll {
 /// What a caller wants changed; what is absent stays.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default, expecting = "changes as an object")]
 pub struct PollPatch {
     /// A new title.
     pub title: Option<String>,
