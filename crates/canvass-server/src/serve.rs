@@ -149,9 +149,11 @@ impl Listeners {
                 let stop = stop.clone();
                 let options = self.options;
                 thread::Builder::new().name(format!("canvass-http-{index}")).spawn(move || {
-                    let outcome = work(socket, app, options, connections, stopped);
+                    let outcome = work(socket, app, options, connections, stopped.clone());
                     // A server with a worker missing would leave its part of the connections unanswered.
                     stop.send_replace(true);
+                    // Until here the calling thread knows that this worker still drains.
+                    drop(stopped);
                     outcome
                 })
             })

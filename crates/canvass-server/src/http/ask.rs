@@ -136,8 +136,7 @@ impl Ask {
 
 /// Reads JSON.
 pub(crate) fn read_json<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Failure> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Failure::Malformed(format!("the body cannot be read: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| Failure::Malformed(format!("this cannot be read: {error}")))
 }
 
 /// A cookie's value.

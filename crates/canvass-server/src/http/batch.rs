@@ -366,7 +366,7 @@ impl Sender {
         verdicts: &mut [Verdict],
         results: impl Iterator<Item = (usize, Result<VoteOutcome, StoreError>)>,
     ) -> bool {
-        let mut is_full = false;
+        let mut troubles: Vec<(StoreError, Option<Failure>)> = Vec::new();
         for (index, result) in results {
             verdicts[index] = match result {
                 Ok(VoteOutcome::Accepted(receipt)) => {
@@ -376,14 +376,22 @@ impl Sender {
                     Some(Ok(Recorded { vote_id: vote.vote_id, replayed: true }))
                 }
                 Err(StoreError::Refused(Refusal::FormChanged)) => None,
-                Err(StoreError::Unavailable { .. }) if self.app.store().health().trouble.is_none() => {
-                    is_full = true;
-                    None
+                Err(refused @ StoreError::Refused(_)) => {
+                    Some(Err(Box::new(self.app.vote_failed(poll, refused))))
                 }
-                Err(error) => Some(Err(Box::new(self.app.vote_failed(poll, error)))),
+                // One trouble of the store meets many lines, but is logged once.
+                Err(error) => {
+                    let known = troubles.iter().position(|(known, _)| *known == error);
+                    let place = known.unwrap_or_else(|| {
+                        let failure = self.app.failed(error.clone());
+                        troubles.push((error, Some(failure).filter(|failure| !is_full(failure))));
+                        troubles.len() - 1
+                    });
+                    troubles[place].1.clone().map(|failure| Err(Box::new(failure)))
+                }
             };
         }
-        is_full
+        troubles.iter().any(|(_, failure)| failure.is_none())
     }
 
     /// The poll as it stands now; if it cannot be read, that is the verdict of every open line.
@@ -404,6 +412,11 @@ enum ReadOpen {
     All(Vec<usize>, Vec<canvass_domain::vote::VoteCommand>),
     /// An option was added: the poll is another one now.
     OptionAdded,
+}
+
+/// Whether a line may wait: the store has no room now, and nothing is wrong with it.
+fn is_full(failure: &Failure) -> bool {
+    matches!(failure, Failure::Busy { .. })
 }
 
 fn close(verdicts: &mut [Verdict], failure: &Failure) {

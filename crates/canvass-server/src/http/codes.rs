@@ -5,7 +5,7 @@ use canvass_domain::key::Scope;
 
 use crate::{
     app::App,
-    http::{ask::Ask, openapi::WriteProblems, reply},
+    http::{ask::Ask, openapi::CodeProblems, reply},
     service::{
         Failure,
         codes::{CodesView, NewCodes},
@@ -18,7 +18,7 @@ use crate::{
 #[utoipa::path(post, path = "/v1/polls/{poll}/codes", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id")),
     request_body(content = NewCodes, example = json!({"count": 2})),
-    responses((status = 201, description = "The codes", body = CodesView), WriteProblems))]
+    responses((status = 201, description = "The codes", body = CodesView), CodeProblems))]
 pub(crate) async fn create_codes(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     let id = ask.poll()?;

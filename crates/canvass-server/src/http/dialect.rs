@@ -2,7 +2,7 @@
 
 use axum::{http::StatusCode, response::Response};
 use canvass_domain::{
-    Ballot, Poll, PollId, VoterId, key::Scope, poll::Access, results::Figure, vote::Marked,
+    Ballot, Invalid, Poll, PollId, VoterId, key::Scope, poll::Access, results::Figure, vote::Marked,
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::json;
@@ -59,6 +59,12 @@ fn choice_name(poll: &Poll, index: usize) -> &str {
     )
 }
 
+/// What is wrong with a field, in the names that the dialects use.
+pub(crate) fn complaint(invalid: &Invalid) -> String {
+    let field = invalid.field.strip_prefix("ballot.").unwrap_or(&invalid.field);
+    format!("{field}: {}", invalid.reason)
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ResultsQuery {
@@ -71,7 +77,7 @@ struct ResultsQuery {
 #[utoipa::path(get, path = "/results", tag = "dialects",
     params(("pollId" = String, Query, description = "The poll's id")),
     responses((status = 200, description = "The count by choice", body = serde_json::Value, example = json!({"pollId": "lunch", "choices": {"pizza": 3}, "totalVotes": 3, "lastUpdated": "2026-12-01T12:00:00Z"})),
-        (status = 400, description = "pollId is missing"), (status = 403, description = "The poll's results need a key"), (status = 404, description = "No such poll")))]
+        (status = 400, description = "pollId is missing"), (status = 403, description = "The poll's results need a key"), (status = 404, description = "No such poll"), (status = 429, description = "Too many requests"), (status = 503, description = "Try again")))]
 pub(crate) async fn read_results(app: App, ask: Ask) -> Result<Response, Failure> {
     let query: ResultsQuery = ask.query()?;
     let Some(text) = query.poll_id.filter(|id| !id.is_empty()) else {

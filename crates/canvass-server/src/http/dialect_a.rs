@@ -4,15 +4,17 @@ use axum::{
     http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::Response,
 };
-use canvass_domain::{Refusal, VoterId, ballot::BallotInput, key::Scope, poll::Access, vote::Operation};
-use serde::Deserialize;
+use canvass_domain::{
+    Refusal, Timestamp, VoterId, ballot::BallotInput, key::Scope, poll::Access, vote::Operation,
+};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
     app::App,
     http::{
         ask::Ask,
-        dialect::{choice, identify_named, read_poll_id},
+        dialect::{choice, complaint, identify_named, read_poll_id},
         problem, reply,
     },
     service::{
@@ -26,7 +28,7 @@ use crate::{
     request_body(content = serde_json::Value, example = json!({"userId": "u1", "pollId": "lunch", "choice": "pizza"})),
     responses((status = 201, description = "The vote counts", body = serde_json::Value, example = json!({"message": "Vote recorded successfully", "userId": "u1", "pollId": "lunch", "choice": "pizza", "timestamp": "2026-12-01T12:00:00Z"})),
         (status = 400, description = "Not JSON, a field missing, or an unknown choice"), (status = 403, description = "No valid key"),
-        (status = 404, description = "No such poll"), (status = 409, description = "The user has voted, or the poll is not open"), (status = 413, description = "The body is too large"),
+        (status = 404, description = "No such poll"), (status = 409, description = "The user has voted, or the poll is not open"), (status = 408, description = "The body did not arrive in time"), (status = 413, description = "The body is too large"),
         (status = 429, description = "Over the plan"), (status = 503, description = "Nothing was changed; try again")))]
 pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::VotesWrite)?;
@@ -59,14 +61,26 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
         actor: &ask.caller.actor(),
     };
     let recorded = app.record(poll, &vote).await?;
-    let answer = json!({
-        "message": "Vote recorded successfully",
-        "userId": user,
-        "pollId": poll_id,
-        "choice": choice(&recorded.poll, recorded.marked.as_ref()),
-        "timestamp": recorded.cast_at,
-    });
+    let answer = VoteView {
+        message: Some("Vote recorded successfully"),
+        user_id: user,
+        poll_id,
+        choice: choice(&recorded.poll, recorded.marked.as_ref()),
+        timestamp: recorded.cast_at,
+    };
     Ok(allow_all(reply::json(StatusCode::CREATED, &answer)))
+}
+
+/// A vote as the document shows it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VoteView<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
+    user_id: &'a str,
+    poll_id: &'a str,
+    choice: &'a str,
+    timestamp: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -98,12 +112,13 @@ pub(crate) async fn read_vote(app: App, ask: Ask) -> Result<Response, Failure> {
         Err(Failure::Refused(Refusal::PollNotFound)) => return Err(Failure::Refused(Refusal::VoteNotFound)),
         Err(failure) => return Err(failure),
     };
-    let answer = json!({
-        "userId": user,
-        "pollId": poll_id,
-        "choice": choice(&recorded.poll, recorded.marked.as_ref()),
-        "timestamp": recorded.cast_at,
-    });
+    let answer = VoteView {
+        message: None,
+        user_id: &user,
+        poll_id: &poll_id,
+        choice: choice(&recorded.poll, recorded.marked.as_ref()),
+        timestamp: recorded.cast_at,
+    };
     Ok(allow_all(reply::json(StatusCode::OK, &answer)))
 }
 
@@ -168,7 +183,7 @@ fn words(failure: &Failure) -> (StatusCode, Value) {
             (StatusCode::NOT_FOUND, json!({"message": "Vote not found"}))
         }
         Failure::Refused(Refusal::Invalid(invalid)) => {
-            (StatusCode::BAD_REQUEST, json!({"error": invalid.to_string()}))
+            (StatusCode::BAD_REQUEST, json!({"error": complaint(invalid)}))
         }
         Failure::Busy { .. } | Failure::Storage { .. } | Failure::OutcomeUnknown { .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, json!({"message": "Service Unavailable"}))

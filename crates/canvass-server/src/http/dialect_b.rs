@@ -14,7 +14,7 @@ use crate::{
     app::App,
     http::{
         ask::Ask,
-        dialect::{identify_named, read_poll_id},
+        dialect::{complaint, identify_named, read_poll_id},
         problem, reply,
     },
     service::{
@@ -48,7 +48,7 @@ const INVALID: &str = "Invalid request body";
     request_body(content = serde_json::Value, example = json!({"pollId": "lunch", "optionId": "pizza", "voterId": "u1", "idempotencyKey": "unique-key-123", "demographics": {"ageGroup": "25-34"}})),
     responses((status = 200, description = "The vote counts", body = serde_json::Value, example = json!({"message": "Vote processed successfully", "voteId": "7f8d2c1e-6f0a-4f3b-9d55-0a4b8c3d2e1f"})),
         (status = 400, description = "The body fails the document's schema, or names an unknown option"), (status = 403, description = "The poll needs a key"),
-        (status = 404, description = "No such poll"), (status = 409, description = "The voter has voted, the key was used, or the poll is not open"), (status = 413, description = "The body is too large"),
+        (status = 404, description = "No such poll"), (status = 409, description = "The voter has voted, the key was used, or the poll is not open"), (status = 408, description = "The body did not arrive in time"), (status = 413, description = "The body is too large"),
         (status = 429, description = "Too many requests"), (status = 503, description = "Nothing was changed; try again")))]
 pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let body = ask.vote_bytes(&app).await?;
@@ -120,6 +120,7 @@ fn words(failure: &Failure) -> (StatusCode, Cow<'static, str>) {
         Failure::MissingKey | Failure::UnknownKey | Failure::MissingScope(_) => {
             (StatusCode::FORBIDDEN, "Forbidden")
         }
+        Failure::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
         Failure::Limited(limited) if limited.by_day => (StatusCode::TOO_MANY_REQUESTS, "Limit Exceeded"),
         Failure::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"),
         Failure::Refused(Refusal::NotOpen { .. }) => (StatusCode::CONFLICT, "Poll is not open"),
@@ -128,7 +129,7 @@ fn words(failure: &Failure) -> (StatusCode, Cow<'static, str>) {
             (StatusCode::BAD_REQUEST, INVALID)
         }
         Failure::Refused(Refusal::Invalid(invalid)) => {
-            return (StatusCode::BAD_REQUEST, invalid.to_string().into());
+            return (StatusCode::BAD_REQUEST, complaint(invalid).into());
         }
         Failure::Busy { .. } | Failure::Storage { .. } | Failure::OutcomeUnknown { .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")

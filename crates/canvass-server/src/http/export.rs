@@ -14,11 +14,7 @@ use serde::Deserialize;
 
 use crate::{
     app::App,
-    http::{
-        ask::Ask,
-        openapi::{Problem, ReadProblems},
-        reply,
-    },
+    http::{ask::Ask, openapi::ExportProblems, reply},
     service::{Failure, export::ExportFormat},
 };
 
@@ -34,8 +30,7 @@ struct ExportQuery {
 #[utoipa::path(get, path = "/v1/polls/{poll}/export", tag = "results",
     params(("poll" = String, Path, description = "The poll's id"),
         ("format" = Option<String>, Query, description = "`csv` (if absent), `jsonl` or `json`")),
-    responses((status = 200, description = "The votes", body = String, content_type = "text/csv"),
-        (status = 422, description = "Not a format that is offered", body = Problem, content_type = "application/problem+json"), ReadProblems))]
+    responses((status = 200, description = "The votes", body = String, content_type = "text/csv"), ExportProblems))]
 pub(crate) async fn export_votes(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::ExportsRead)?;
     let id = ask.poll()?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     app::App,
-    http::{ask::Ask, openapi::WriteProblems, reply},
+    http::{ask::Ask, openapi::KeyProblems, reply},
     service::{
         Failure,
         keys::{KeyView, NewKey, Rotation},
@@ -24,7 +24,7 @@ pub(crate) struct KeyList {
 /// Limits that are absent are those of the plan, `standard` unless `plan` says otherwise; null means no limit.
 #[utoipa::path(post, path = "/v1/keys", tag = "keys",
     request_body(content = NewKey, example = json!({"name": "kiosk", "scopes": ["votes:write"]})),
-    responses((status = 201, description = "The key, with its secret shown this once", body = KeyView), WriteProblems))]
+    responses((status = 201, description = "The key, with its secret shown this once", body = KeyView), KeyProblems))]
 pub(crate) async fn create_key(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::Admin)?;
     let request: NewKey = ask.json(&app).await?;
@@ -42,7 +42,7 @@ pub(crate) async fn list_keys(app: App, ask: Ask) -> Result<Response, Failure> {
 /// Revoke an API key
 #[utoipa::path(delete, path = "/v1/keys/{id}", tag = "keys",
     params(("id" = String, Path, description = "The key's id")),
-    responses((status = 204, description = "The key is not accepted any more"), WriteProblems))]
+    responses((status = 204, description = "The key is not accepted any more"), KeyProblems))]
 pub(crate) async fn revoke_key(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::Admin)?;
     app.revoke_key(&key_id(&mut ask)?).await?;
@@ -55,7 +55,7 @@ pub(crate) async fn revoke_key(app: App, mut ask: Ask) -> Result<Response, Failu
 #[utoipa::path(post, path = "/v1/keys/{id}/rotate", tag = "keys",
     params(("id" = String, Path, description = "The key's id")),
     request_body(content = Option<Rotation>, example = json!({"expirePreviousAt": "2026-12-01T12:00:00Z"})),
-    responses((status = 201, description = "The key, with its new secret shown this once", body = KeyView), WriteProblems))]
+    responses((status = 201, description = "The key, with its new secret shown this once", body = KeyView), KeyProblems))]
 pub(crate) async fn rotate_key(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::Admin)?;
     let id = key_id(&mut ask)?;

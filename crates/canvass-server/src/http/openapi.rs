@@ -184,53 +184,67 @@ enum BallotSchema {
     Allocation(BTreeMap<String, i32>),
 }
 
-/// The problems of routes that only read.
-pub(crate) struct ReadProblems;
+/// What any route may answer.
+const ANYWHERE: &[Kind] = &[
+    Kind::MalformedRequest,
+    Kind::UnknownKey,
+    Kind::TooManyRequests,
+    Kind::QuotaExceeded,
+    Kind::ServerBusy,
+    Kind::StorageUnavailable,
+];
+/// What a route with a body may answer.
+const WITH_BODY: &[Kind] =
+    &[Kind::RequestTimeout, Kind::BodyTooLarge, Kind::UnsupportedMediaType, Kind::InvalidRequest];
 
-impl IntoResponses for ReadProblems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[400, 401, 403, 404, 429, 503])
-    }
+/// A set of problems that some routes may answer.
+macro_rules! problems {
+    ($(#[$meta:meta] $name:ident $common:expr, $($kind:ident)*;)*) => {$(
+        #[$meta]
+        pub(crate) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                let common: &[&[Kind]] = $common;
+                responses(common.concat().into_iter().chain([$(Kind::$kind),*]))
+            }
+        }
+    )*};
 }
 
-/// The problems of routes that change polls and keys.
-pub(crate) struct WriteProblems;
-
-impl IntoResponses for WriteProblems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 503])
-    }
-}
-
-/// The problems of routes that cast votes.
-pub(crate) struct VoteProblems;
-
-impl IntoResponses for VoteProblems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503])
-    }
-}
-
-/// The problems of the route that reads a vote.
-pub(crate) struct VoteReadProblems;
-
-impl IntoResponses for VoteReadProblems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[400, 401, 403, 404, 422, 429, 503])
-    }
+problems! {
+    /// The problems of routes that only read.
+    ReadProblems &[ANYWHERE], MissingKey MissingScope PollNotFound InvalidRequest;
+    /// The problems of routes that show what the count is made of.
+    CountProblems &[ANYWHERE], MissingKey MissingScope ResultsHidden PollNotFound InvalidRequest;
+    /// The problems of the route that exports.
+    ExportProblems &[ANYWHERE], MissingKey MissingScope PollNotFound FormatNotOffered;
+    /// The problems of routes that change polls.
+    PollProblems &[ANYWHERE, WITH_BODY], MissingKey MissingScope PollNotFound VersionConflict PollExists WrongStatus
+        FixedByVotes PreconditionFailed;
+    /// The problems of the route that certifies.
+    CertifyProblems &[ANYWHERE], MissingKey MissingScope PollNotFound WrongStatus RecountDiffers PreconditionFailed;
+    /// The problems of the route that makes codes.
+    CodeProblems &[ANYWHERE, WITH_BODY], MissingKey MissingScope PollNotFound WrongStatus TooManyCodes;
+    /// The problems of routes that change keys.
+    KeyProblems &[ANYWHERE, WITH_BODY], MissingKey MissingScope KeyNotFound LastAdminKey;
+    /// The problems of routes that cast votes.
+    VoteProblems &[ANYWHERE, WITH_BODY], MissingKey MissingScope CodeUnknown PollNotFound VoteNotFound AlreadyVoted
+        PollNotOpen TooManyChanges IdempotencyKeyReused OutcomeUnknown;
+    /// The problems of the route that reads a vote.
+    VoteReadProblems &[ANYWHERE], MissingKey MissingScope PollNotFound VoteNotFound InvalidRequest;
 }
 
 /// Each status, with the kinds of problems that it may be.
-fn problems(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
-    let one = |status: &u16| {
-        let kinds = Kind::ALL.iter().filter(|kind| kind.status() == *status);
-        let names: Vec<_> = kinds.map(|kind| format!("`{}`", kind.name())).collect();
+fn responses(kinds: impl Iterator<Item = Kind>) -> BTreeMap<String, RefOr<Response>> {
+    let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for kind in kinds {
+        names.entry(kind.status().to_string()).or_default().push(format!("`{}`", kind.name()));
+    }
+    let response = |names: Vec<String>| {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-        let response = ResponseBuilder::new()
-            .description(names.join(", "))
-            .content("application/problem+json", content)
-            .build();
-        (status.to_string(), RefOr::T(response))
+        let builder = ResponseBuilder::new().description(names.join(", "));
+        RefOr::T(builder.content("application/problem+json", content).build())
     };
-    statuses.iter().map(one).collect()
+    names.into_iter().map(|(status, names)| (status, response(names))).collect()
 }

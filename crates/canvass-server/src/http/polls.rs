@@ -17,7 +17,7 @@ use crate::{
     app::App,
     http::{
         ask::Ask,
-        openapi::{ReadProblems, WriteProblems},
+        openapi::{CertifyProblems, PollProblems, ReadProblems},
         reply,
     },
     limits::POLLS_PAGE_DEFAULT,
@@ -32,7 +32,7 @@ use crate::{
 /// It begins as a draft unless `status` is `open` (or `scheduled`, with `opensAt`).
 #[utoipa::path(post, path = "/v1/polls", tag = "polls",
     request_body(content = NewPoll, example = json!({"title": "Lunch?", "options": [{"id": "pizza", "label": "Pizza"}, {"id": "soup", "label": "Soup"}], "status": "open"})),
-    responses((status = 201, description = "The poll", body = Poll, headers(("location" = String, description = "Where the poll is"), ("etag" = String, description = "Its version"))), WriteProblems))]
+    responses((status = 201, description = "The poll", body = Poll, headers(("location" = String, description = "Where the poll is"), ("etag" = String, description = "Its version"))), PollProblems))]
 pub(crate) async fn create_poll(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     let request: NewPoll = ask.json(&app).await?;
@@ -97,7 +97,7 @@ pub(crate) async fn read_poll(app: App, mut ask: Ask) -> Result<Response, Failur
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to change")),
     request_body(content = PollPatch, example = json!({"title": "Lunch on Friday?"})),
-    responses((status = 200, description = "The poll afterwards", body = Poll), WriteProblems))]
+    responses((status = 200, description = "The poll afterwards", body = Poll), PollProblems))]
 pub(crate) async fn change_poll(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     let patch: PollPatch = ask.json(&app).await?;
@@ -108,7 +108,7 @@ pub(crate) async fn change_poll(app: App, mut ask: Ask) -> Result<Response, Fail
 #[utoipa::path(delete, path = "/v1/polls/{poll}", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to delete")),
-    responses((status = 204, description = "The poll is gone"), WriteProblems))]
+    responses((status = 204, description = "The poll is gone"), PollProblems))]
 pub(crate) async fn delete_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     step(app, ask, PollCommand::Delete).await.map(|_| reply::no_content())
@@ -120,7 +120,7 @@ pub(crate) async fn delete_poll(app: App, ask: Ask) -> Result<Response, Failure>
 #[utoipa::path(post, path = "/v1/polls/{poll}/open", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to open")),
-    responses((status = 200, description = "The poll afterwards", body = Poll), WriteProblems))]
+    responses((status = 200, description = "The poll afterwards", body = Poll), PollProblems))]
 pub(crate) async fn open_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     step(app, ask, PollCommand::Open).await
@@ -130,7 +130,7 @@ pub(crate) async fn open_poll(app: App, ask: Ask) -> Result<Response, Failure> {
 #[utoipa::path(post, path = "/v1/polls/{poll}/pause", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to pause")),
-    responses((status = 200, description = "The poll afterwards", body = Poll), WriteProblems))]
+    responses((status = 200, description = "The poll afterwards", body = Poll), PollProblems))]
 pub(crate) async fn pause_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     step(app, ask, PollCommand::Pause).await
@@ -140,7 +140,7 @@ pub(crate) async fn pause_poll(app: App, ask: Ask) -> Result<Response, Failure> 
 #[utoipa::path(post, path = "/v1/polls/{poll}/close", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to close")),
-    responses((status = 200, description = "The poll afterwards", body = Poll), WriteProblems))]
+    responses((status = 200, description = "The poll afterwards", body = Poll), PollProblems))]
 pub(crate) async fn close_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     step(app, ask, PollCommand::Close).await
@@ -150,7 +150,7 @@ pub(crate) async fn close_poll(app: App, ask: Ask) -> Result<Response, Failure> 
 #[utoipa::path(post, path = "/v1/polls/{poll}/certify", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to certify")),
-    responses((status = 200, description = "The poll afterwards", body = Poll), WriteProblems))]
+    responses((status = 200, description = "The poll afterwards", body = Poll), CertifyProblems))]
 pub(crate) async fn certify_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     step(app, ask, PollCommand::Certify).await
@@ -160,7 +160,7 @@ pub(crate) async fn certify_poll(app: App, ask: Ask) -> Result<Response, Failure
 #[utoipa::path(post, path = "/v1/polls/{poll}/archive", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to archive")),
-    responses((status = 200, description = "The poll afterwards", body = Poll), WriteProblems))]
+    responses((status = 200, description = "The poll afterwards", body = Poll), PollProblems))]
 pub(crate) async fn archive_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     step(app, ask, PollCommand::Archive).await

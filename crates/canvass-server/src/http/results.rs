@@ -17,7 +17,7 @@ use crate::{
     app::App,
     http::{
         ask::Ask,
-        openapi::{ReadProblems, WriteProblems},
+        openapi::{CountProblems, ReadProblems},
         reply,
     },
     service::{
@@ -31,7 +31,6 @@ use crate::{
 #[derive(Deserialize)]
 struct ResultsQuery {
     voter: Option<String>,
-    code: Option<String>,
     reveal: Option<String>,
     by: Option<String>,
     step: Option<String>,
@@ -64,8 +63,7 @@ pub(crate) async fn read_results(app: App, mut ask: Ask) -> Result<Response, Fai
     params(("poll" = String, Path, description = "The poll's id"),
         ("by" = String, Query, description = "One of the poll's dimensions"),
         ("reveal" = Option<bool>, Query, description = "Show the count against the poll's rule (scope admin)")),
-    responses((status = 200, description = "Options by values", body = BreakdownView),
-        (status = 422, description = "Not a dimension that the poll declares", body = crate::http::openapi::Problem, content_type = "application/problem+json"), ReadProblems))]
+    responses((status = 200, description = "Options by values", body = BreakdownView), CountProblems))]
 pub(crate) async fn read_breakdown(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let query: ResultsQuery = ask.query()?;
     let by = query.by.as_deref().ok_or_else(|| Failure::invalid("by", "say which dimension"))?;
@@ -79,8 +77,7 @@ pub(crate) async fn read_breakdown(app: App, mut ask: Ask) -> Result<Response, F
     params(("poll" = String, Path, description = "The poll's id"),
         ("step" = Option<String>, Query, description = "`minute`, `hour` (if absent) or `day`"),
         ("reveal" = Option<bool>, Query, description = "Show the votes against the poll's rule (scope admin)")),
-    responses((status = 200, description = "Votes by step", body = TimelineView),
-        (status = 422, description = "Not a step", body = crate::http::openapi::Problem, content_type = "application/problem+json"), ReadProblems))]
+    responses((status = 200, description = "Votes by step", body = TimelineView), CountProblems))]
 pub(crate) async fn read_timeline(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let query: ResultsQuery = ask.query()?;
     let width = match query.step.as_deref() {
@@ -97,7 +94,7 @@ pub(crate) async fn read_timeline(app: App, mut ask: Ask) -> Result<Response, Fa
 /// Fold the ledger again and compare
 #[utoipa::path(post, path = "/v1/polls/{poll}/recount", tag = "results",
     params(("poll" = String, Path, description = "The poll's id")),
-    responses((status = 200, description = "What was found", body = RecountView), WriteProblems))]
+    responses((status = 200, description = "What was found", body = RecountView), ReadProblems))]
 pub(crate) async fn recount_poll(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     let id = ask.poll()?;
@@ -113,12 +110,7 @@ async fn see(app: &App, ask: &mut Ask, query: &ResultsQuery) -> Result<Seen, Fai
         Some("true") => true,
         Some(_) => return Err(Failure::invalid("reveal", "true or false")),
     };
-    let viewer = Viewer {
-        caller: &ask.caller,
-        code: ask.code().or(query.code.as_deref()),
-        voter: read_voter(voter.as_ref())?,
-        reveal,
-    };
+    let viewer = Viewer { caller: &ask.caller, code: ask.code(), voter: read_voter(voter.as_ref())?, reveal };
     app.see(&id, &viewer).await
 }
 

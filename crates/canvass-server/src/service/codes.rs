@@ -11,7 +11,7 @@ use crate::{app::App, service::Failure};
 
 /// How many codes a caller asks for.
 #[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "the number of codes in an object")]
 pub(crate) struct NewCodes {
     /// 1 to 100,000.
     count: usize,
@@ -19,6 +19,7 @@ pub(crate) struct NewCodes {
 
 /// A lot of codes. Only their hashes are kept, so this answer is the only place to read them.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Codes)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CodesView {
     #[schema(value_type = String)]

@@ -88,7 +88,7 @@ impl KeyRing {
 
 /// What a caller asks for when making a key.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a key as an object")]
 #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 pub(crate) struct NewKey {
     /// What people call it: 1 to 200 bytes.
@@ -146,7 +146,7 @@ where
 
 /// What a caller asks for when replacing a key's secret.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a rotation as an object")]
 pub(crate) struct Rotation {
     /// From when the secret before is no longer accepted; in 24 hours if absent.
     #[serde(default)]
@@ -156,6 +156,7 @@ pub(crate) struct Rotation {
 
 /// A key as callers see it. Its secrets are shown by their times only.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Key)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeyView {
     /// Its id, no secret.
@@ -193,6 +194,7 @@ pub(crate) struct KeyView {
 
 /// When one of a key's secrets was made, and until when it is accepted.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Secret)]
 #[serde(rename_all = "camelCase")]
 struct SecretView {
     #[schema(value_type = String, format = DateTime)]

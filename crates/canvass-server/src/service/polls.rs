@@ -56,6 +56,7 @@ pub(crate) struct EventList {
 
 /// One step: what was done, by whom and when.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Event)]
 #[serde(rename_all = "camelCase")]
 struct EventView {
     /// Its place among the poll's records.

@@ -17,6 +17,7 @@ use crate::{app::App, service::Failure};
 
 /// What a recount found.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Recount)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RecountView {
     /// Whether everything agrees: counts, breakdowns, timeline, voters and chain.
@@ -46,6 +47,7 @@ enum ChainState {
 
 /// Votes in all and by option.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Count)]
 struct CountView {
     votes: u64,
     #[schema(value_type = std::collections::BTreeMap<String, u64>)]

@@ -26,7 +26,7 @@ use crate::{
 
 /// A vote as a caller writes it. It borrows from the request where it can.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a vote as an object")]
 pub(crate) struct VoteRequest<'a> {
     #[serde(borrow, default)]
     pub(crate) voter_id: Option<Text<'a>>,

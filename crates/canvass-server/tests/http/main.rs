@@ -1,0 +1,14 @@
+//! The real router over the real local store: scripts of requests, and their whole answers.
+
+mod batch;
+mod defects;
+mod dialects;
+mod documents;
+mod garbage;
+mod harness;
+mod keys;
+mod limits;
+mod polls;
+mod results;
+mod troubles;
+mod votes;
