@@ -136,6 +136,7 @@ impl Listeners {
     ///
     /// # Errors
     /// [`ServeError::Worker`] if a worker cannot start; the others are stopped then.
+    #[expect(clippy::needless_pass_by_value, reason = "the app ends with its server")]
     pub fn serve(self, app: Router, shutdown: impl Future<Output = ()>) -> Result<Drained, ServeError> {
         let (stop, stopped) = watch::channel(false);
         let connections = Arc::new(AtomicUsize::new(0));

@@ -13,8 +13,8 @@ use crate::{
 
 /// Polls and votes that count exactly once.
 ///
-/// Start with `canvass serve`: it prints an address, an admin key and what to do next. Every option of a command is
-/// also an environment variable and a key of canvass.toml; the flag comes first, then the variable, then the file.
+/// Start with `canvass serve`: it prints an address, an admin key and what to do next. Every option of the server is
+/// also an environment variable and a key of canvass.toml: the flag comes first, then the variable, then the file.
 #[derive(Debug, Parser)]
 #[command(name = "canvass", version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -56,13 +56,19 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Access {
     /// The server's address [default: http://127.0.0.1:8080]
-    #[arg(long, env = "CANVASS_SERVER", value_name = "URL", help_heading = "Server")]
+    #[arg(long, env = "CANVASS_SERVER", value_name = "URL", hide_env_values = true, help_heading = "Server")]
     server: Option<String>,
     /// The API key
     #[arg(long, env = "CANVASS_KEY", value_name = "SECRET", hide_env_values = true, help_heading = "Server")]
     key: Option<String>,
     /// The configuration file, whose table [client] may hold `server` and `key` [default: canvass.toml]
-    #[arg(long, env = "CANVASS_CONFIG", value_name = "FILE", help_heading = "Server")]
+    #[arg(
+        long,
+        env = "CANVASS_CONFIG",
+        value_name = "FILE",
+        hide_env_values = true,
+        help_heading = "Server"
+    )]
     config: Option<std::path::PathBuf>,
     /// Print JSON
     #[arg(long)]

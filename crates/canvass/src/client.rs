@@ -245,6 +245,11 @@ impl Server {
             || Failure::usage(format!("{url:?} is no server address; write it as http://127.0.0.1:8080"));
         let uri: Uri = url.trim_end_matches('/').parse().map_err(|_| wrong())?;
         let authority = uri.authority().ok_or_else(wrong)?;
+        if uri.scheme_str() == Some("https") {
+            return Err(Failure::usage(format!(
+                "{url}: this version speaks no https; reach the server by http, for example through ssh -L"
+            )));
+        }
         if uri.scheme_str() != Some("http") || authority.as_str().contains('@') {
             return Err(wrong());
         }

@@ -179,7 +179,7 @@ pub(crate) struct ServerArgs {
     #[command(flatten)]
     given: Given,
     /// The configuration file [default: canvass.toml, if it exists]
-    #[arg(long, env = "CANVASS_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "CANVASS_CONFIG", value_name = "FILE", hide_env_values = true)]
     config: Option<PathBuf>,
 }
 

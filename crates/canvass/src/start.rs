@@ -6,7 +6,7 @@ use canvass_server::{
     App, Edge as _, SystemEdge, router,
     serve::{Drained, Listeners},
 };
-use canvass_store::local::{LocalOptions, LocalStore, Opened};
+use canvass_store::local::{LocalOptions, LocalStore, OpenError, Opened};
 use tokio::runtime::Builder;
 
 use crate::{config::Settings, edge, failure::Failure};
@@ -29,7 +29,7 @@ impl Server {
         let edge = SystemEdge::default();
         let options = LocalOptions::new(&settings.data, edge::random());
         let (store, opened) = LocalStore::open(&options, Arc::new(move || edge.now()))
-            .map_err(|error| Failure::failed(error.to_string()))?;
+            .map_err(|error| not_opened(settings, &error))?;
         let store = Arc::new(store);
         let listeners = Listeners::bind(settings.listen, settings.serve_options())
             .map_err(|error| Failure::failed(error.to_string()))?;
@@ -57,6 +57,16 @@ impl Server {
         }
         format!("http://{address}")
     }
+}
+
+fn not_opened(settings: &Settings, error: &OpenError) -> Failure {
+    Failure::failed(match error {
+        OpenError::InUse(_) | OpenError::Directory { .. } => error.to_string(),
+        OpenError::Ledger(_) | OpenError::Fold(_) => {
+            let data = settings.data.display();
+            format!("{error}; nothing was changed: `canvass doctor {data}` says what is wrong and what to do")
+        }
+    })
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {

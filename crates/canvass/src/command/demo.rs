@@ -19,7 +19,13 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Address to listen on; port 0 takes a free one
-    #[arg(long, env = "CANVASS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "CANVASS_LISTEN",
+        hide_env_values = true,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:8080"
+    )]
     listen: SocketAddr,
 }
 

@@ -11,7 +11,12 @@ use crate::{failure::Failure, output};
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// The data directory
-    #[arg(value_name = "DIR", env = "CANVASS_DATA", default_value = "./canvass-data")]
+    #[arg(
+        value_name = "DIR",
+        env = "CANVASS_DATA",
+        hide_env_values = true,
+        default_value = "./canvass-data"
+    )]
     directory: PathBuf,
     /// Print JSON
     #[arg(long)]

@@ -108,11 +108,15 @@ enum Attempt {
 /// What is left to send and to be answered.
 struct State {
     lines: Box<dyn Iterator<Item = Result<Line, Unusable>>>,
+    /// Whether all was sent on this connection.
+    ended: bool,
     /// Sent on an earlier connection and not answered.
-    again: VecDeque<Line>,
-    /// Sent on this connection and not answered.
-    waiting: VecDeque<Line>,
+    again: VecDeque<Result<Line, Unusable>>,
+    /// Sent on this connection and not answered; and among them what is no vote, to be told in its turn.
+    waiting: VecDeque<Result<Line, Unusable>>,
     answered: u64,
+    /// How far into the source the last answer was.
+    reached: u64,
     sent: Sent,
 }
 
@@ -120,9 +124,11 @@ impl State {
     fn new(source: Source) -> Self {
         Self {
             lines: source.lines,
+            ended: false,
             again: VecDeque::new(),
             waiting: VecDeque::new(),
             answered: 0,
+            reached: 0,
             sent: Sent::default(),
         }
     }
@@ -131,27 +137,37 @@ impl State {
     fn begin(&mut self) {
         self.waiting.append(&mut self.again);
         self.again = std::mem::take(&mut self.waiting);
+        self.ended = false;
     }
 
-    /// Lines to send together; none at the end. What is no vote is not sent.
-    fn next_chunk(&mut self) -> Option<Bytes> {
-        let mut chunk = Vec::with_capacity(IMPORT_CHUNK_BYTES + 1_024);
-        while chunk.len() < IMPORT_CHUNK_BYTES {
-            let line = match self.again.pop_front() {
-                Some(line) => line,
-                None => match self.lines.next() {
-                    None => break,
-                    Some(Ok(line)) => line,
-                    Some(Err(unusable)) => {
-                        self.sent.refuse(unusable);
-                        continue;
-                    }
-                },
-            };
-            chunk.extend_from_slice(&line.bytes);
-            self.waiting.push_back(line);
+    /// The line that the next answer is for.
+    fn next_waiting(&mut self) -> Option<Line> {
+        self.refuse_unusable();
+        self.waiting.pop_front().and_then(Result::ok)
+    }
+
+    /// Counts what is no vote before the first line that waits.
+    fn refuse_unusable(&mut self) {
+        while let Some(Err(unusable)) = self.waiting.pop_front_if(|waiting| waiting.is_err()) {
+            self.sent.refuse(unusable);
         }
-        (!chunk.is_empty()).then(|| chunk.into())
+    }
+
+    /// Lines to send together; none at the end, or where too many wait for their answers. What is no vote is not sent.
+    fn next_chunk(&mut self) -> Bytes {
+        let mut chunk = Vec::new();
+        while !self.ended && chunk.len() < IMPORT_CHUNK_BYTES && self.waiting.len() < IMPORT_WAITING_MAX {
+            let Some(line) = self.again.pop_front().or_else(|| self.lines.next()) else {
+                self.ended = true;
+                break;
+            };
+            if let Ok(line) = &line {
+                chunk.extend_from_slice(&line.bytes);
+            }
+            self.waiting.push_back(line);
+            self.refuse_unusable();
+        }
+        chunk.into()
     }
 }
 
@@ -198,11 +214,12 @@ async fn attempt(
                 return Ok(Attempt::CutOff(answer.detail.unwrap_or_default()));
             }
             take_answer(answer, path, state, checker).await?;
-            progress(state.borrow().waiting.front().map_or(u64::MAX, |line| line.reached));
+            progress(state.borrow().reached);
             room.notify_one();
         }
         let mut state = state.borrow_mut();
-        let complete = state.waiting.is_empty() && state.again.is_empty() && state.lines.next().is_none();
+        state.refuse_unusable();
+        let complete = state.ended && state.waiting.is_empty() && state.again.is_empty();
         Ok(if complete { Attempt::Complete } else { Attempt::CutOff("it ended the batch early".to_owned()) })
     });
     tokio::select! {
@@ -215,14 +232,19 @@ async fn attempt(
 /// Sends what is left, with a bounded number of lines unanswered.
 async fn write(mut sender: channel::Sender<Bytes>, state: &RefCell<State>, room: &Notify) {
     loop {
+        let (chunk, ended) = {
+            let mut state = state.borrow_mut();
+            (state.next_chunk(), state.ended)
+        };
+        // A receiver that is gone ends the reading side, which says why.
+        if !chunk.is_empty() && sender.send_data(chunk).await.is_err() {
+            return;
+        }
+        if ended {
+            return;
+        }
         while state.borrow().waiting.len() >= IMPORT_WAITING_MAX {
             room.notified().await;
-        }
-        let chunk = state.borrow_mut().next_chunk();
-        // A receiver that is gone ends the reading side, which says why.
-        let Some(chunk) = chunk else { return };
-        if sender.send_data(chunk).await.is_err() {
-            return;
         }
     }
 }
@@ -254,12 +276,13 @@ async fn take_answer(
     state: &RefCell<State>,
     checker: &mut Client,
 ) -> Result<(), Failure> {
-    let line = state.borrow_mut().waiting.pop_front();
+    let line = state.borrow_mut().next_waiting();
     let line = line.ok_or_else(|| Failure::failed("the server answered more votes than were sent"))?;
     let same =
         answer.kind.as_deref() == Some("/problems/already-voted") && is_there(checker, path, &line).await?;
     let mut state = state.borrow_mut();
     state.answered += 1;
+    state.reached = line.reached;
     let sent = &mut state.sent;
     match answer.status {
         200 | 201 if answer.replayed => sent.already_there += 1,

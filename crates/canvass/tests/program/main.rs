@@ -1,0 +1,11 @@
+//! The real program, run as its users run it: processes, signals, sockets and files.
+
+#![expect(clippy::unwrap_used, reason = "what cannot go on has failed its test")]
+
+mod configuration;
+mod connections;
+mod durability;
+mod first_steps;
+mod harness;
+mod imports;
+mod usage;
