@@ -275,11 +275,15 @@ fn write_in(poll: &Poll, label: &str, now: Timestamp) -> Result<PollDecision, Re
         let reason = format!("1 to {LABEL_BYTES_MAX} bytes of text without control characters");
         return Err(Invalid::new("ballot.choice", reason).into());
     }
-    let numbered = || format!("option-{}", poll.options.len() + 1).parse();
-    let id = match label.parse() {
-        Ok(id) if poll.option_index(label).is_none() => id,
-        _ => numbered().map_err(|_| Invalid::new("ballot.choice", "cannot be given an id"))?,
-    };
+    let is_free = |id: &String| poll.option_index(id).is_none();
+    // Of one more numbers than there are options, one is free.
+    let numbers = poll.options.len() + 1..=2 * poll.options.len() + 1;
+    let numbered = || numbers.map(|number| format!("option-{number}")).find(is_free);
+    let id = Some(label.to_owned())
+        .filter(is_free)
+        .and_then(|label| label.parse().ok())
+        .or_else(|| numbered()?.parse().ok())
+        .ok_or_else(|| Invalid::new("ballot.choice", "cannot be given an id"))?;
     let mut edited = poll.clone();
     let mut options = edited.options.clone();
     options.push(PollOption { id, label: label.to_owned() });

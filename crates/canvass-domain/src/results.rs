@@ -1,5 +1,7 @@
 //! Results as callers see them: a view of a poll and its tally.
 
+use std::collections::BTreeMap;
+
 use canvass_counting::Total;
 use serde::{Serialize, Serializer};
 
@@ -7,7 +9,7 @@ use crate::{
     identifier::{OptionId, PollId, Sequence},
     method::Method,
     poll::{Poll, ResultsVisible, Status},
-    tally::Tally,
+    tally::{Tally, ValueCount},
     time::Timestamp,
 };
 
@@ -217,7 +219,7 @@ pub fn breakdown(poll: &Poll, tally: &Tally, by: &str) -> Option<BreakdownView> 
     // away by subtraction from the results.
     let mut rows: Vec<Vec<u64>> =
         counts.values().map(|count| row(count.votes, &count.options, width)).collect();
-    rows.push(row(tally.votes - answered, &[], width));
+    rows.push(row(tally.votes - answered, &unanswered(tally, width, counts), width));
     let hidden = hide(&rows, u64::from(poll.minimum_cell));
     let shown = |row: usize, column: usize| (!hidden[row][column]).then(|| rows[row][column]);
     let values = counts.keys().enumerate().map(|(at, value)| BreakdownRow {
@@ -244,56 +246,132 @@ fn row(votes: u64, options: &[u64], width: usize) -> Vec<u64> {
     row
 }
 
-/// Which figures to hide: those below the smallest cell, and as many others that none can be had by subtracting what
-/// is shown from a row's or a column's sum (complementary suppression).
+/// How many of the ballots that gave no value mark each option. Where votes have weights, nobody can tell: the results
+/// show weights, not ballots.
+fn unanswered(tally: &Tally, width: usize, counts: &BTreeMap<String, ValueCount>) -> Vec<u64> {
+    let answered =
+        |option: usize| -> u64 { counts.values().filter_map(|count| count.options.get(option)).sum() };
+    let marks = |option: usize| tally.options.get(option).and_then(|total| total.whole_votes()).unwrap_or(0);
+    (0..width).map(|option| marks(option).saturating_sub(answered(option))).collect()
+}
+
+/// Which figures to hide: those below the smallest cell, and as many others that none of those can be had by
+/// subtracting what is shown from the sums of rows and columns (complementary suppression).
+///
+/// Take rows and columns for the knots of a graph, and each hidden figure for a line between its row and its column.
+/// The sums tell a hidden figure exactly if its line is a bridge: the sums of all knots on one side of it leave nothing
+/// else. So a secret that is a bridge gets a way around it, over figures that are hidden for its sake.
 fn hide(rows: &[Vec<u64>], minimum: u64) -> Vec<Vec<bool>> {
-    let mut hidden: Vec<Vec<bool>> =
-        rows.iter().map(|row| row.iter().map(|&votes| votes > 0 && votes < minimum).collect()).collect();
-    if minimum <= 1 {
-        return hidden;
+    let secrets: Vec<Vec<bool>> = rows.iter().map(|row| too_small(row, minimum)).collect();
+    let mut hidden = secrets.clone();
+    // Each way around hides at least one more figure, so this ends.
+    while let Some(told) = Bridges::of(&hidden).into_iter().find(|(row, column)| secrets[*row][*column])
+        && let Some(way) = way_around(rows, &hidden, told)
+    {
+        way.into_iter().for_each(|(row, column)| hidden[row][column] = true);
     }
-    for (row, cells) in rows.iter().zip(&mut hidden) {
-        // A row of too few ballots tells of them by its zeros too.
-        if row[0] > 0 && row[0] < minimum {
-            cells.fill(true);
+    hidden
+}
+
+/// The figures of a row that are too small to be shown. A row of too few ballots tells of them by its zeros too.
+fn too_small(row: &[u64], minimum: u64) -> Vec<bool> {
+    let is_small = |votes: u64| votes > 0 && votes < minimum;
+    row.iter().map(|votes| is_small(*votes) || is_small(row[0])).collect()
+}
+
+/// A figure by its row and column.
+type Cell = (usize, usize);
+
+/// The search for bridges (Tarjan, 1974). Knots are the rows and then the columns.
+struct Bridges<'a> {
+    hidden: &'a [Vec<bool>],
+    /// When each knot was found, from 1; 0 if it was not yet.
+    found: Vec<usize>,
+    /// The earliest knot that can be reached without the line that led here.
+    reach: Vec<usize>,
+    count: usize,
+    cells: Vec<Cell>,
+}
+
+impl<'a> Bridges<'a> {
+    fn of(hidden: &'a [Vec<bool>]) -> Vec<Cell> {
+        let knots = hidden.len() + hidden.first().map_or(0, Vec::len);
+        let (found, reach) = (vec![0; knots], vec![0; knots]);
+        let mut search = Self { hidden, found, reach, count: 0, cells: Vec::new() };
+        for row in 0..hidden.len() {
+            if search.found[row] == 0 {
+                search.visit(row, None);
+            }
         }
+        search.cells
     }
-    // Each pass hides at least one more figure, so this ends.
-    loop {
-        let lonely_row = (0..rows.len()).find_map(|row| {
-            let columns = 0..rows[row].len();
-            lonely(
-                columns.clone().filter(|column| hidden[row][*column]).count(),
-                columns.map(|column| (row, column)),
-                rows,
-                &hidden,
-            )
-        });
-        let lonely_column = || {
-            (0..rows.first().map_or(0, Vec::len)).find_map(|column| {
-                let places = (0..rows.len()).map(|row| (row, column));
-                lonely((0..rows.len()).filter(|row| hidden[*row][column]).count(), places, rows, &hidden)
-            })
-        };
-        match lonely_row.or_else(lonely_column) {
-            Some((row, column)) => hidden[row][column] = true,
-            None => return hidden,
+
+    /// As deep as there are rows and columns at most.
+    fn visit(&mut self, knot: usize, from: Option<usize>) {
+        self.count += 1;
+        (self.found[knot], self.reach[knot]) = (self.count, self.count);
+        for next in 0..self.found.len() {
+            let Some((row, column)) = cell_between(self.hidden.len(), knot, next) else { continue };
+            if !self.hidden[row][column] || Some(next) == from {
+                continue;
+            }
+            if self.found[next] > 0 {
+                self.reach[knot] = self.reach[knot].min(self.found[next]);
+                continue;
+            }
+            self.visit(next, Some(knot));
+            self.reach[knot] = self.reach[knot].min(self.reach[next]);
+            if self.reach[next] > self.found[knot] {
+                self.cells.push((row, column));
+            }
         }
     }
 }
 
-/// The smallest figure still shown in a line in which just one is hidden.
-fn lonely(
-    hidden_count: usize,
-    line: impl Iterator<Item = (usize, usize)>,
-    rows: &[Vec<u64>],
-    hidden: &[Vec<bool>],
-) -> Option<(usize, usize)> {
-    if hidden_count != 1 {
-        return None;
-    }
-    line.filter(|(row, column)| !hidden[*row][*column]).min_by_key(|(row, column)| rows[*row][*column])
+/// The figure whose line joins two knots: one must be a row, the other a column.
+fn cell_between(row_count: usize, a: usize, b: usize) -> Option<Cell> {
+    let (row, column) = (a.min(b), a.max(b));
+    (row < row_count && column >= row_count).then(|| (row, column - row_count))
 }
+
+/// The figures to hide so that another way leads from a figure's row to its column: the fewest ballots that do
+/// (Dijkstra, 1959). None in a table of one row.
+fn way_around(rows: &[Vec<u64>], hidden: &[Vec<bool>], told: Cell) -> Option<Vec<Cell>> {
+    let knots = rows.len() + rows.first().map_or(0, Vec::len);
+    let cost = |(row, column): Cell| match rows[row][column] {
+        _ if hidden[row][column] => 0,
+        // Nothing hides behind a nought: the sum of both would tell.
+        0 => NOUGHT_COST,
+        votes => votes,
+    };
+    let (mut distances, mut ways) = (vec![u64::MAX; knots], vec![None; knots]);
+    let mut is_done = vec![false; knots];
+    distances[told.0] = 0;
+    loop {
+        let nearest = (0..knots).filter(|knot| !is_done[*knot]).min_by_key(|knot| distances[*knot])?;
+        if distances[nearest] == u64::MAX {
+            return None;
+        }
+        if nearest == rows.len() + told.1 {
+            break;
+        }
+        is_done[nearest] = true;
+        for next in 0..knots {
+            let Some(cell) = cell_between(rows.len(), nearest, next).filter(|cell| *cell != told) else {
+                continue;
+            };
+            let distance = distances[nearest].saturating_add(cost(cell));
+            if distance < distances[next] {
+                (distances[next], ways[next]) = (distance, Some((nearest, cell)));
+            }
+        }
+    }
+    let last = ways[rows.len() + told.1];
+    Some(std::iter::successors(last, |(knot, _)| ways[*knot]).map(|(_, cell)| cell).collect())
+}
+
+/// More than all ballots of a table.
+const NOUGHT_COST: u64 = 1 << 40;
 
 /// The width of a timeline's steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
