@@ -69,7 +69,7 @@ fn a_poll_closes_on_a_full_disk() {
         let (clock, home, disk) = (TestClock::default(), Home::new(), SimulatedDisk::new(1));
         let (store, world, polls) = begin(&home, &disk, &clock).await;
         let timed = r#"edit {"closesAt": "2026-01-02T00:00:00Z"}"#;
-        assert_eq!(world.tell(&polls[0], timed).await, "open v3");
+        assert_eq!(world.tell(&polls[0], timed).await, "open v2");
         disk.set_capacity_bytes(Some(4 * 4096));
         cast_until_refused(&world, &polls[0], "v").await;
         // What is left of the segment is filled up, so that not even the closing finds room.

@@ -49,7 +49,7 @@ impl ModelPoll {
             status: "open",
             is_free,
             closes_at: None,
-            version: 2,
+            version: 1,
             sequence: 2,
             latest: 0,
             voters: BTreeMap::new(),
