@@ -405,14 +405,16 @@ impl Drop for Place {
 
 /// Answers 503 as far as that goes without waiting, and closes.
 fn turn_away(stream: &TcpStream) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
-        content-type: application/problem+json\r\ncontent-length: 131\r\n\r\n\
-        {\"type\":\"/problems/server-busy\",\"title\":\"The server is busy\",\"status\":503,\
-        \"detail\":\"too many connections; try again in a second\"}";
+    const PROBLEM: &str = r#"{"type":"/problems/server-busy","title":"The server is full","status":503,"detail":"there are too many connections; connect again in a second"}"#;
+    let length = PROBLEM.len();
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
+         content-length: {length}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{PROBLEM}"
+    );
     // What stays unread at the close would turn it into a reset, which can overtake the answer.
     let mut request = [0; 4_096];
     let _ = stream.try_read(&mut request);
-    let _ = stream.try_write(ANSWER);
+    let _ = stream.try_write(answer.as_bytes());
 }
 
 /// Until when a connection's client must have done its part: sent a head, begun another request, read its answer.

@@ -14,11 +14,14 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// What a connection is told, and after how many seconds it is closed.
-fn check(server: &Server, sent: &[u8], expected: &str, seconds: std::ops::RangeInclusive<u64>) {
+/// What a connection is told that sends these parts one after the other, and after how many seconds it is closed.
+fn check(server: &Server, parts: &[&[u8]], expected: &str, seconds: std::ops::RangeInclusive<u64>) {
     let mut connection = server.connect();
     let begun = now();
-    connection.send(sent).unwrap();
+    for part in parts {
+        connection.send(part).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+    }
     let told = connection.rest();
     let first = told.lines().next().unwrap_or_default();
     assert_eq!(first, expected);
@@ -28,24 +31,24 @@ fn check(server: &Server, sent: &[u8], expected: &str, seconds: std::ops::RangeI
 
 #[test]
 fn slow_and_silent_clients_are_closed() {
-    let server = Server::start(&["--head-seconds", "1", "--idle-seconds", "2", "--body-seconds", "1"]);
-    check(&server, b"", "", 1..=3);
-    check(&server, b"GET /livez HTTP/1.1\r\nhos", "", 1..=3);
-    check(&server, HEALTH, "HTTP/1.1 200 OK", 2..=4);
-    // A head that begins right after an answer has a head's time, not an idle connection's.
-    check(&server, &[HEALTH, b"GET /"].concat(), "HTTP/1.1 200 OK", 1..=4);
+    let server = Server::start(&["--head-seconds", "1", "--idle-seconds", "4", "--body-seconds", "1"]);
+    check(&server, &[], "", 1..=3);
+    check(&server, &[b"GET /livez HTTP/1.1\r\nhos", b"t"], "", 1..=3);
+    check(&server, &[HEALTH], "HTTP/1.1 200 OK", 4..=6);
+    // A head that begins after an answer has a head's time, not an idle connection's.
+    check(&server, &[HEALTH, b"GET /"], "HTTP/1.1 200 OK", 1..=3);
     let vote = b"POST /v1/polls/p/votes HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{";
-    check(&server, vote, "HTTP/1.1 408 Request Timeout", 1..=4);
+    check(&server, &[vote], "HTTP/1.1 408 Request Timeout", 1..=3);
 }
 
 #[test]
 fn malformed_heads_are_answered() {
     let server = Server::start(&[]);
-    check(&server, b"what is this\r\n\r\n", "HTTP/1.1 400 Bad Request", 0..=1);
+    check(&server, &[b"what is this\r\n\r\n"], "HTTP/1.1 400 Bad Request", 0..=1);
     let long = format!("GET /{} HTTP/1.1\r\nhost: test\r\n\r\n", "a".repeat(40_000));
-    check(&server, long.as_bytes(), "HTTP/1.1 431 Request Header Fields Too Large", 0..=1);
+    check(&server, &[long.as_bytes()], "HTTP/1.1 431 Request Header Fields Too Large", 0..=1);
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(200));
-    check(&server, many.as_bytes(), "HTTP/1.1 431 Request Header Fields Too Large", 0..=1);
+    check(&server, &[many.as_bytes()], "HTTP/1.1 431 Request Header Fields Too Large", 0..=1);
 }
 
 #[test]
@@ -56,7 +59,14 @@ fn connections_beyond_the_limit_are_told_503() {
         connection.send(HEALTH).unwrap();
         assert_eq!(connection.answer().unwrap().0, 200);
     }
-    check(&server, b"", "HTTP/1.1 503 Service Unavailable", 0..=1);
+    let (status, problem) = server.connect().answer().unwrap();
+    assert_eq!(
+        (status, problem.as_str()),
+        (
+            503,
+            r#"{"type":"/problems/server-busy","title":"The server is full","status":503,"detail":"there are too many connections; connect again in a second"}"#
+        )
+    );
     drop(held.pop());
     std::thread::sleep(Duration::from_millis(200));
     let mut connection = server.connect();
