@@ -11,7 +11,12 @@ use axum::{
     response::Response,
 };
 use bytes::{Bytes, BytesMut};
-use canvass_domain::{Poll, PollId, Refusal, VoteId, key::Scope, poll::Access, vote::Operation};
+use canvass_domain::{
+    Poll, PollId, Refusal, VoteId,
+    key::Scope,
+    poll::Access,
+    vote::{Operation, VoteCommand},
+};
 use canvass_store::{StoreError, VoteOutcome};
 use futures_util::{
     FutureExt as _, StreamExt as _,
@@ -21,7 +26,7 @@ use futures_util::{
 use crate::{
     app::App,
     http::{
-        ask::{Ask, next_bytes, read_json},
+        ask::{Ask, next_bytes},
         guard::count,
         openapi::VoteProblems,
         problem::{Kind, status},
@@ -147,6 +152,14 @@ struct Chunk {
     lines: Vec<Line>,
 }
 
+impl Chunk {
+    /// A line's text; nothing for one that was too long to keep.
+    fn line(&self, index: usize) -> &[u8] {
+        let Line { start, end, .. } = self.lines[index];
+        end.map_or(&[], |end| &self.text[start..end])
+    }
+}
+
 /// One line that is not empty.
 struct Line {
     number: u64,
@@ -269,81 +282,86 @@ impl Sender {
     /// Has the open lines recorded. Those that the store has no room for, or whose options changed meanwhile, are read
     /// and sent again.
     async fn record(&self, chunk: &Chunk, mut poll: Arc<Poll>, verdicts: &mut [Verdict]) {
-        for attempt in 0..BATCH_RETRIES_MAX {
-            let (sent, commands) = match self.read_open(chunk, &poll, verdicts).await {
-                ReadOpen::All(sent, commands) => (sent, commands),
-                ReadOpen::OptionAdded => {
-                    let Some(newest) = self.newest(&poll, verdicts).await else { return };
-                    poll = newest;
-                    continue;
+        let mut tries = 0;
+        while tries < BATCH_RETRIES_MAX {
+            let mut must_wait = false;
+            match self.read_open(chunk, &poll, verdicts) {
+                ReadOpen::All(sent, _) if sent.is_empty() => return,
+                ReadOpen::All(sent, commands) => {
+                    tries += 1;
+                    must_wait = self.send(&poll, verdicts, &sent, commands).await;
                 }
-            };
-            if sent.is_empty() {
-                return;
+                // Each of these adds an option, of which a poll has so many, or settles a line: it need not be counted.
+                ReadOpen::WriteIn(index, label) => {
+                    let added = self.write_in(&poll, chunk.line(index), label).await;
+                    verdicts[index] = added.err().map(|failure| Err(Box::new(failure)));
+                }
             }
-            let is_full = match self.app.store().vote(&poll.id, commands).await {
-                Ok(results) => {
-                    self.app.parts.metrics.votes.count_all(&results);
-                    self.settle(&poll, verdicts, sent.iter().copied().zip(results))
-                }
-                Err(error) => {
-                    let all = sent.iter().map(|index| (*index, Err(error.clone())));
-                    self.settle(&poll, verdicts, all)
-                }
-            };
             if verdicts.iter().all(Option::is_some) {
                 return;
             }
-            if is_full && attempt + 1 < BATCH_RETRIES_MAX {
+            if must_wait {
                 tokio::time::sleep(BATCH_RETRY_WAIT).await;
             }
-            let Some(newest) = self.newest(&poll, verdicts).await else { return };
-            poll = newest;
+            match self.app.poll(&poll.id).await {
+                Ok(newest) => poll = newest,
+                Err(failure) => return close(verdicts, &failure),
+            }
         }
         close(verdicts, &Failure::Busy { retry_after: BATCH_RETRY_WAIT });
     }
 
-    /// Reads every open line against the poll's form. Where one is for an option that must be added first, adds it and
-    /// stops, because then all are read anew.
-    async fn read_open(&self, chunk: &Chunk, poll: &Arc<Poll>, verdicts: &mut [Verdict]) -> ReadOpen {
+    /// Reads every open line against the poll's form, up to one that is for an option that must be added first: after
+    /// that all are read anew.
+    fn read_open(&self, chunk: &Chunk, poll: &Poll, verdicts: &mut [Verdict]) -> ReadOpen {
         let mut sent = Vec::with_capacity(chunk.lines.len());
         let mut commands = Vec::with_capacity(chunk.lines.len());
-        let may_weigh = self.caller.has(Scope::VotesWrite);
-        for (index, line) in chunk.lines.iter().enumerate() {
-            let (None, Some(end)) = (&verdicts[index], line.end) else { continue };
-            let text = &chunk.text[line.start..end];
-            let request: VoteRequest<'_> = match read_json(text) {
-                Ok(request) => request,
-                Err(failure) => {
-                    verdicts[index] = Some(Err(Box::new(failure)));
-                    continue;
-                }
-            };
-            let reading = self.vote_ask(poll, &request, may_weigh).and_then(|ask| {
-                let reading = self.app.read_command(poll, &ask)?;
-                Ok((ask, reading))
-            });
-            match reading {
-                Ok((_, Reading::Command(command))) => {
+        for (index, verdict) in verdicts.iter_mut().enumerate().filter(|(_, verdict)| verdict.is_none()) {
+            match self.read_line(poll, chunk.line(index)) {
+                Ok(Reading::Command(command)) => {
                     sent.push(index);
                     commands.push(command);
                 }
-                Ok((ask, Reading::WriteIn(label))) => match self.app.write_in(poll, &ask, label).await {
-                    Ok(()) => return ReadOpen::OptionAdded,
-                    Err(failure) => verdicts[index] = Some(Err(Box::new(failure))),
-                },
-                Err(failure) => verdicts[index] = Some(Err(Box::new(failure))),
+                Ok(Reading::WriteIn(label)) => return ReadOpen::WriteIn(index, label),
+                Err(failure) => *verdict = Some(Err(Box::new(failure))),
             }
         }
         ReadOpen::All(sent, commands)
     }
 
-    fn vote_ask<'a>(
-        &'a self,
-        poll: &Poll,
-        request: &'a VoteRequest<'a>,
-        may_weigh: bool,
-    ) -> Result<VoteAsk<'a>, Failure> {
+    fn read_line(&self, poll: &Poll, line: &[u8]) -> Result<Reading, Failure> {
+        let request = VoteRequest::read(line)?;
+        self.app.read_command(poll, &self.vote_ask(poll, &request)?)
+    }
+
+    /// Adds the option that a line's voter writes in.
+    async fn write_in(&self, poll: &Arc<Poll>, line: &[u8], label: String) -> Result<(), Failure> {
+        let request = VoteRequest::read(line)?;
+        let ask = self.vote_ask(poll, &request)?;
+        self.app.write_in(poll, &ask, label).await
+    }
+
+    /// Sends votes and notes what became of them; tells whether some must wait for room.
+    async fn send(
+        &self,
+        poll: &Arc<Poll>,
+        verdicts: &mut [Verdict],
+        sent: &[usize],
+        commands: Vec<VoteCommand>,
+    ) -> bool {
+        match self.app.store().vote(&poll.id, commands).await {
+            Ok(results) => {
+                self.app.parts.metrics.votes.count_all(&results);
+                self.settle(poll, verdicts, sent.iter().copied().zip(results))
+            }
+            Err(error) => {
+                let all = sent.iter().map(|index| (*index, Err(error.clone())));
+                self.settle(poll, verdicts, all)
+            }
+        }
+    }
+
+    fn vote_ask<'a>(&'a self, poll: &Poll, request: &'a VoteRequest<'a>) -> Result<VoteAsk<'a>, Failure> {
         let named = read_voter(request.voter_id.as_ref())?;
         let code = request.code.as_ref().map(|Text(code)| &**code);
         let idempotency_key = request.idempotency_key.as_ref().map(|Text(key)| key.parse()).transpose();
@@ -353,7 +371,7 @@ impl Sender {
             request: Some(request),
             idempotency_key: idempotency_key
                 .map_err(|error| Failure::Malformed(format!("idempotencyKey: {error}")))?,
-            may_weigh,
+            may_weigh: self.caller.has(Scope::VotesWrite),
             by_label: false,
             actor: &self.actor,
         })
@@ -393,25 +411,14 @@ impl Sender {
         }
         troubles.iter().any(|(_, failure)| failure.is_none())
     }
-
-    /// The poll as it stands now; if it cannot be read, that is the verdict of every open line.
-    async fn newest(&self, poll: &Poll, verdicts: &mut [Verdict]) -> Option<Arc<Poll>> {
-        match self.app.poll(&poll.id).await {
-            Ok(poll) => Some(poll),
-            Err(failure) => {
-                close(verdicts, &failure);
-                None
-            }
-        }
-    }
 }
 
 /// What came of reading the open lines.
 enum ReadOpen {
     /// These lines are these commands.
-    All(Vec<usize>, Vec<canvass_domain::vote::VoteCommand>),
-    /// An option was added: the poll is another one now.
-    OptionAdded,
+    All(Vec<usize>, Vec<VoteCommand>),
+    /// This line is for an option that must be added first.
+    WriteIn(usize, String),
 }
 
 /// Whether a line may wait: the store has no room now, and nothing is wrong with it.

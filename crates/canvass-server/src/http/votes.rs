@@ -9,7 +9,7 @@ use canvass_domain::{Poll, VoterId, key::Scope, poll::Access, vote::Operation};
 use crate::{
     app::App,
     http::{
-        ask::{Ask, JSON, read_json},
+        ask::{Ask, JSON},
         openapi::{VoteProblems, VoteReadProblems, VoteRequestSchema, VoteSchema},
         reply,
     },
@@ -169,7 +169,7 @@ fn named_in_path(poll: &Poll, voter: &str) -> Result<Option<VoterId>, Failure> {
 }
 
 fn read_request(body: &[u8]) -> Result<VoteRequest<'_>, Failure> {
-    let request: VoteRequest<'_> = read_json(body)?;
+    let request = VoteRequest::read(body)?;
     if request.idempotency_key.is_some() {
         let advice = "idempotencyKey is for lines of a batch; send the header `Idempotency-Key`";
         return Err(Failure::Malformed(advice.to_owned()));

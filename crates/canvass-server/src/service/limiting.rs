@@ -162,6 +162,11 @@ impl KeyLimits {
         }
     }
 
+    /// Whether the key has no limits, so that nothing need be counted.
+    pub(crate) fn are_none(&self) -> bool {
+        self.api.is_none() && self.post_votes.is_none() && self.read_votes.is_none() && self.day.is_none()
+    }
+
     /// Counts a request of a class.
     pub(crate) fn count(&self, class: Class, now: Timestamp) -> Result<Standing, Failure> {
         if matches!(class, Class::Free | Class::Batch) {

@@ -121,3 +121,20 @@ async fn a_batch_is_answered_while_it_comes() {
     world.play("GET /v1/polls/p/results").await;
     world.compare("batch_streamed");
 }
+
+/// More new options in one batch than a store that is full would be asked again.
+#[tokio::test]
+async fn many_write_ins_come_in_one_batch() {
+    let mut world = World::new().await;
+    world.play(r#"POST /v1/polls {"id":"p","title":"T","options":[],"status":"open","writeIn":true}"#).await;
+    let votes =
+        lines(0..600, |voter| format!(r#"{{"voterId":"v{voter}","ballot":{{"choice":"name {voter}"}}}}"#));
+    let answer = world.ask("POST", "/v1/polls/p/votes/batch", votes).await;
+    let statuses: Vec<_> = answer
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["status"].clone())
+        .collect();
+    assert!(statuses[..500].iter().all(|status| status == 201), "a poll takes 500 options");
+    assert!(statuses[500..].iter().all(|status| status == 422), "and no more");
+}
