@@ -24,6 +24,19 @@ pub(crate) fn resident_bytes(process: u32) -> Outcome<u64> {
     value.map(|kibibytes| kibibytes * 1024).ok_or_else(|| format!("{path} tells no memory").into())
 }
 
+/// Seconds that a process has spent on the cores, in its own code and in the system's. Linux counts them in hundredths.
+pub(crate) fn processor_seconds(process: u32) -> Outcome<f64> {
+    let path = format!("/proc/{process}/stat");
+    let text = fs::read_to_string(&path).context(&path)?;
+    // The name, which may hold anything, stands in parentheses before the fields that are counted from 3.
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |number: usize| fields.get(number - 3).and_then(|field| field.parse::<u32>().ok());
+    match (ticks(14), ticks(15)) {
+        (Some(own), Some(system)) => Ok((f64::from(own) + f64::from(system)) / 100.0),
+        _ => Err(format!("{path} tells no times").into()),
+    }
+}
+
 /// Bytes that a directory's files take on disk.
 pub(crate) fn disk_bytes(directory: &Path) -> Outcome<u64> {
     use std::os::unix::fs::MetadataExt as _;

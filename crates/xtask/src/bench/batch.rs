@@ -19,7 +19,7 @@ use super::{
     votes::Voters,
 };
 use crate::{
-    http,
+    http, machine,
     outcome::{Context, Outcome, ensure},
     server::ADMIN_KEY,
     vote::{VOTE_BYTES, append_lines},
@@ -45,10 +45,14 @@ pub(super) fn run(bench: &Bench<'_>) -> Outcome {
     let server = Kind::Durable.start(&bench.program, &bench.new_directory("batch")?)?;
     let mut voters = Voters::new();
     let mut by_streams: Vec<Vec<f64>> = vec![Vec::new(); STREAMS.len()];
+    let mut processor = Vec::new();
     let mut appended = Vec::new();
     for round in 0..bench.options.rounds {
         for (streams, figures) in STREAMS.into_iter().zip(&mut by_streams) {
+            let before = machine::processor_seconds(server.process())?;
             let sent = send_streams(server.address, streams, votes, voters.fresh())?;
+            let seconds = machine::processor_seconds(server.process())? - before;
+            processor.push(seconds * 1e6 / as_float(votes));
             ensure(sent.accepted == votes, || format!("{} of {votes} votes were accepted", sent.accepted))?;
             eprintln!("round {round}, {streams} batches at once: {:.0}", sent.per_second);
             figures.push(sent.per_second);
@@ -66,6 +70,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Outcome {
         .map(|(streams, figures)| row(format!("batch route, {streams} at once"), figures))
         .collect();
     rows.push(row("plain append log".to_owned(), &appended));
+    println!("The server's processor time for a vote of a batch: {:.2} µs.\n", median(&processor));
     print(
         &format!("{votes} votes of {VOTE_BYTES} bytes"),
         &["what", "votes/s", "of the plain append log"],
@@ -87,10 +92,12 @@ pub(crate) fn send_streams(address: SocketAddr, streams: u64, votes: u64, first_
             .map(|sender| sender.join().expect("a sender does not panic"))
             .sum::<Outcome<u64>>()
     })?;
-    // Fewer votes than 2^53.
-    #[expect(clippy::cast_precision_loss, reason = "counts of votes are far below 2^53")]
-    let per_second = votes as f64 / started.elapsed().as_secs_f64();
-    Ok(Sent { accepted, per_second })
+    Ok(Sent { accepted, per_second: as_float(votes) / started.elapsed().as_secs_f64() })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of votes are far below 2^53")]
+fn as_float(votes: u64) -> f64 {
+    votes as f64
 }
 
 /// Sends one batch; a thread of its own writes while this one reads.
@@ -163,7 +170,5 @@ fn append_plainly(directory: &Path, records: u64) -> Outcome<f64> {
         }
         ledger.append(&mut batch)?;
     }
-    #[expect(clippy::cast_precision_loss, reason = "counts of records are far below 2^53")]
-    let per_second = records as f64 / started.elapsed().as_secs_f64();
-    Ok(per_second)
+    Ok(as_float(records) / started.elapsed().as_secs_f64())
 }

@@ -7,7 +7,7 @@ use super::{
     batch::send_streams,
     servers::Kind,
     table::{median, print, rate, ratio},
-    votes::{Voters, measure},
+    votes::{Served, Voters, measure},
 };
 use crate::{
     load::Pace,
@@ -59,7 +59,8 @@ fn compare_with_empty(bench: &Bench<'_>, large: &Server, voters: &mut Voters) ->
             order.reverse();
         }
         for (at, server) in order {
-            let measured = measure(server, CONNECTIONS, Pace::Closed, bench.measured(), voters)?;
+            let Served { measured, .. } =
+                measure(server, CONNECTIONS, Pace::Closed, bench.measured(), voters)?;
             eprintln!("round {round}, {}: {:.0}", ["large", "empty"][at], measured.per_second);
             rates[at].push(measured.per_second);
         }
