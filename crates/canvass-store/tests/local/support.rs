@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -73,8 +74,13 @@ impl Home {
         fs::create_dir_all(copy.path().join("ledger")).unwrap();
         for folder in ["", "ledger"] {
             for entry in fs::read_dir(self.path().join(folder)).unwrap().map(Result::unwrap) {
-                if entry.file_type().unwrap().is_file() {
-                    fs::copy(entry.path(), copy.path().join(folder).join(entry.file_name())).unwrap();
+                if entry.path().is_dir() {
+                    continue;
+                }
+                match fs::copy(entry.path(), copy.path().join(folder).join(entry.file_name())) {
+                    // A checkpoint that was being written has just got its name.
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    copied => drop(copied.unwrap()),
                 }
             }
         }
