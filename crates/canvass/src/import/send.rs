@@ -202,13 +202,13 @@ async fn attempt(
                 Outcome::Done(_) => Err(Failure::failed("the server's answer to the batch is none")),
             };
         }
-        let mut answers = Answers { body: response.into_body(), buffer: Vec::new() };
+        let mut answers = Answers::new(response.into_body());
         while let Some(text) = answers.next().await {
             let text = match text {
                 Ok(text) => text,
                 Err(reason) => return Ok(Attempt::CutOff(reason)),
             };
-            let answer: Answer = serde_json::from_slice(&text)
+            let answer: Answer = serde_json::from_slice(text)
                 .map_err(|_| Failure::failed("the server's answer to the batch is none of this program's"))?;
             if answer.line.is_none() {
                 return Ok(Attempt::CutOff(answer.detail.unwrap_or_default()));
@@ -253,20 +253,30 @@ async fn write(mut sender: channel::Sender<Bytes>, state: &RefCell<State>, room:
 struct Answers {
     body: Incoming,
     buffer: Vec<u8>,
+    /// What of the buffer was given out.
+    taken: usize,
 }
 
 impl Answers {
-    async fn next(&mut self) -> Option<Result<Vec<u8>, String>> {
-        loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let rest = self.buffer.split_off(end + 1);
-                return Some(Ok(std::mem::replace(&mut self.buffer, rest)));
+    fn new(body: Incoming) -> Self {
+        Self { body, buffer: Vec::new(), taken: 0 }
+    }
+
+    async fn next(&mut self) -> Option<Result<&[u8], String>> {
+        let length = loop {
+            if let Some(length) = self.buffer[self.taken..].iter().position(|byte| *byte == b'\n') {
+                break length + 1;
             }
+            self.buffer.drain(..self.taken);
+            self.taken = 0;
             match self.body.frame().await? {
                 Err(error) => return Some(Err(error.to_string())),
                 Ok(frame) => self.buffer.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
             }
-        }
+        };
+        let line = &self.buffer[self.taken..self.taken + length];
+        self.taken += length;
+        Some(Ok(line))
     }
 }
 
