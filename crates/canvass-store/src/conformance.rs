@@ -352,9 +352,14 @@ impl World {
     /// # Panics
     /// If anything does not fit.
     pub async fn check_records(&self, poll: &PollId) -> Tally {
-        let entries = self.all_records(poll).await.expect("the records can be read");
+        let mut entries = self.all_records(poll).await.expect("the records can be read");
+        let mut snapshot = self.settled(poll, entries.len() as u64).await.expect("the tally can be read");
+        // A step that time made due may be recorded between the two.
+        while snapshot.tally.sequence.0 > entries.len() as u64 {
+            entries = self.all_records(poll).await.expect("the records can be read");
+            snapshot = self.settled(poll, entries.len() as u64).await.expect("the tally can be read");
+        }
         let folded = Replay::of(&entries);
-        let snapshot = self.settled(poll, entries.len() as u64).await.expect("the tally can be read");
         assert_eq!(*snapshot.tally, folded.tally, "the tally is not what its records add up to");
         assert_eq!(*snapshot.poll, folded.poll, "the poll is not as its last event left it");
         let mut encoded = Vec::new();

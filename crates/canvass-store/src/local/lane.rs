@@ -1,8 +1,9 @@
-//! The way back from the writer: one wake-up for each waiting thread and commit, not one for each answer.
+//! The way to the writer and back: one wake-up for all that a thread has to say, not one for each vote.
 //!
-//! Waking a task on another thread's runtime costs a system call. So every thread that asks has a lane: the writer
-//! puts all of a commit's answers for that thread in it and wakes one task there, which hands them out at home, where
-//! waking is cheap.
+//! Waking another thread costs a system call. So every thread that asks has a lane with one task on its runtime. What
+//! the thread's other tasks ask for is put in the lane, and the task, whose turn comes after theirs, takes all of it to
+//! the writer at once. The writer puts all of a commit's answers for that thread in the lane and wakes the task, which
+//! hands them out at home, where waking is cheap.
 
 use std::{
     cell::RefCell,
@@ -18,14 +19,16 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::{runtime, sync::oneshot};
 
+use super::writer::{Queue, Work};
 use crate::StoreError;
 
 /// Something that hands an answer to whoever waits for it.
 type Delivery = Box<dyn FnOnce() + Send>;
 
-/// The way back to one thread.
+/// The way to the writer and back of one thread.
 #[derive(Default)]
 pub(super) struct Lane {
+    requests: Mutex<Vec<(Arc<Queue>, Work)>>,
     deliveries: Mutex<Vec<Delivery>>,
     waker: AtomicWaker,
     is_closed: AtomicBool,
@@ -56,6 +59,30 @@ impl<T> Reply<T> {
     }
 }
 
+/// Asks the writer for something when this thread's lane next has its turn.
+pub(super) fn ask(queue: &Arc<Queue>, work: Work) {
+    let lane = this_lane();
+    let mut requests = lane.requests.lock();
+    requests.push((Arc::clone(queue), work));
+    let is_first = requests.len() == 1;
+    drop(requests);
+    if is_first {
+        lane.waker.wake();
+    }
+}
+
+/// Takes what the thread asked for to the writers, in order.
+fn take_over(requests: Vec<(Arc<Queue>, Work)>) {
+    let mut requests = requests.into_iter().peekable();
+    while let Some((queue, first)) = requests.next() {
+        let mut work = vec![first];
+        while let Some((_, next)) = requests.next_if(|(next, _)| Arc::ptr_eq(next, &queue)) {
+            work.push(next);
+        }
+        queue.push_all(work);
+    }
+}
+
 fn this_lane() -> Arc<Lane> {
     let runtime = runtime::Handle::current().id();
     LANE.with_borrow_mut(|lane| match lane {
@@ -80,6 +107,7 @@ async fn hand_out(lane: Arc<Lane>) {
     let _close = Close(Arc::clone(&lane));
     std::future::poll_fn::<(), _>(|context| {
         lane.waker.register(context.waker());
+        take_over(mem::take(&mut *lane.requests.lock()));
         let deliveries = mem::take(&mut *lane.deliveries.lock());
         for delivery in deliveries {
             delivery();

@@ -40,7 +40,7 @@ pub use self::{
 use self::{
     lane::{Reply, ReplyTo, reply},
     shared::{PollCell, Shared, corrupt, decode, hash_voter},
-    writer::{Prepared, Queue, Waiting, Work, stopped},
+    writer::{Prepared, Queue, Waiting, Work},
 };
 use crate::{
     ChainInput, Health, Pending, PollPage, PollQuery, RecordPage, RecordedEntry, Snapshot, Store, StoreError,
@@ -137,7 +137,7 @@ impl LocalStore {
     /// Lets the writer finish what was asked before, write a checkpoint, and end. What is asked afterwards is turned
     /// away. It waits, so it is not for a thread that drives a runtime.
     pub fn close(&self) {
-        let _ = self.queue.push(Work::Stop);
+        self.queue.push_all(vec![Work::Stop]);
         if let Some(writer) = self.writer.lock().take()
             && writer.join().is_err()
         {
@@ -146,8 +146,8 @@ impl LocalStore {
     }
 
     fn ask<T>(&self, work: Work, reply: Reply<T>) -> impl Future<Output = Result<T, StoreError>> + use<T> {
-        let pushed = self.queue.push(work);
-        async move { if pushed.is_ok() { reply.wait().await } else { Err(stopped()) } }
+        lane::ask(&self.queue, work);
+        reply.wait()
     }
 
     async fn vote_in(

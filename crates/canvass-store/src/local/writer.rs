@@ -160,16 +160,18 @@ struct Line {
 }
 
 impl Queue {
-    /// Adds work; gives it back if the writer has gone.
-    pub(super) fn push(&self, work: Work) -> Result<(), Work> {
+    /// Adds work, or turns it away if the writer has gone.
+    pub(super) fn push_all(&self, work: Vec<Work>) {
         let mut line = self.line.lock();
         if line.is_closed {
-            return Err(work);
+            drop(line);
+            let mut outbox = Outbox::default();
+            work.into_iter().for_each(|work| refuse(work, &stopped(), &mut outbox));
+            return outbox.send();
         }
-        line.work.push_back(work);
+        line.work.extend(work);
         drop(line);
         self.arrived.notify_one();
-        Ok(())
     }
 
     /// Takes what there is, up to about a commit's worth; waits for some, but not longer than `nap`.
@@ -414,6 +416,10 @@ impl Writer {
     }
 
     fn take_work(&mut self, commit: &mut Commit, outbox: &mut Outbox, work: Work, now: Timestamp) {
+        if !matches!(work, Work::Votes { .. }) && commit.batch.len_bytes() > COMMIT_BYTES_MAX / 2 {
+            // Several large events must fit: a poll that is created open is two.
+            let _ = self.finish(commit, outbox);
+        }
         let answer = match work {
             Work::Votes { cell, mut votes, waiting: _waiting, reply } => {
                 commit.votes = Vec::with_capacity(votes.len());
