@@ -11,7 +11,7 @@ pub(crate) fn multiply(a: u128, b: u128) -> (u128, u128) {
     (high, (middle_low << 64) | (low & LOW))
 }
 
-/// `a * b / divisor` truncated, and the remainder; nothing if the quotient needs more than 128 bits or the divisor is 0.
+/// `a * b / divisor` truncated, and the remainder; none if the quotient needs more than 128 bits or the divisor is 0.
 pub(crate) fn multiply_divide(a: u128, b: u128, divisor: u128) -> Option<(u128, u128)> {
     if let Some(product) = a.checked_mul(b) {
         return Some((product.checked_div(divisor)?, product % divisor));

@@ -11,8 +11,8 @@ use crate::{
     shell,
 };
 
-/// Characters of a line of code.
-const LINE_CHARACTERS_MAX: usize = 120;
+/// Characters of a line of comment.
+const LINE_CHARACTERS_MAX: usize = 140;
 
 /// The crates, each of which may use only those below it. The reasons are in ARCHITECTURE.md.
 const CRATES_FROM_THE_TOP: [&str; 11] = [
@@ -101,7 +101,8 @@ fn check_file(path: &Path, text: &str, breaches: &mut Vec<String>) {
                 .iter()
                 .filter(|(text, _)| line.contains(text))
                 .for_each(|(_, why)| breach(why));
-            if line.chars().count() > LINE_CHARACTERS_MAX {
+            // The formatter breaks code, and leaves alone what is no code.
+            if line.trim_start().starts_with("//") && line.chars().count() > LINE_CHARACTERS_MAX {
                 breach(&format!("more than {LINE_CHARACTERS_MAX} characters"));
             }
         }
@@ -155,7 +156,8 @@ mod tests {
     fn files_keep_the_rules() {
         check("a.rs", "//! Why.\nfn main() {}\n", &[]);
         check("a.rs", "fn main() {}\n", &["a.rs:1: does not open with //! and why it exists"]);
-        check("a.rs", &format!("//! Why.\n// {}\n", "x".repeat(118)), &["a.rs:2: more than 120 characters"]);
+        check("a.rs", &format!("//! Why.\n// {}\n", "x".repeat(138)), &["a.rs:2: more than 140 characters"]);
+        check("a.rs", &format!("//! Why.\n\"{}\"\n", "x".repeat(118)), &[]);
         check("a.rs", concat!("//! Why.\n// TO", "DO\n"), &["a.rs:2: unfinished"]);
         check("a.md", concat!("see /wo", "rk/main\n"), &["a.md:1: names a path of one machine"]);
         check("a.md", concat!("see ../sha", "red/elections\n"), &[]);

@@ -1,4 +1,5 @@
-//! Power lost, or the program killed, at every single operation: what was acknowledged is there, and nothing that was not is there in part.
+//! Power lost, or the program killed, at every single operation: what was acknowledged is there, and nothing that was
+//! not is there in part.
 
 use canvass_ledger::{Batch, testing::SimulatedDisk};
 
