@@ -125,7 +125,7 @@ fn folder() -> Option<PathBuf> {
 }
 
 fn absent() -> Verdict {
-    Verdict::Skipped("no elections; name their folder in CANVASS_ELECTIONS".into())
+    Verdict::Absent("no elections; name their folder in CANVASS_ELECTIONS".into())
 }
 
 fn read_all(folder: &Path) -> Outcome<(Vec<Election>, usize)> {
