@@ -1,6 +1,6 @@
 //! A request as handlers see it: who asks, and what of it can be read, each read one way and refused one way.
 
-use std::time::Duration;
+use std::{pin::pin, str::FromStr, time::Duration};
 
 use axum::{
     body::{Body, HttpBody as _},
@@ -27,24 +27,25 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(crate) head: Parts,
-    pub(crate) body: Body,
+    /// None once it was taken.
+    pub(crate) body: Option<Body>,
     pub(crate) caller: Caller,
 }
 
 pub(crate) const JSON: &str = "application/json";
 
 impl Ask {
-    /// A part of the path, percent-decoded.
-    pub(crate) fn path(&mut self, name: &str) -> Option<String> {
+    /// A part of the path, percent-decoded and parsed.
+    pub(crate) fn path<T: FromStr>(&mut self, name: &str) -> Option<T> {
         // The parts of the path are there already: the future is ready at once.
         let parts = RawPathParams::from_request_parts(&mut self.head, &()).now_or_never()?.ok()?;
-        parts.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+        let (_, text) = parts.iter().find(|(known, _)| *known == name)?;
+        text.parse().ok()
     }
 
     /// The poll that the path names. What cannot be an id is no poll's.
     pub(crate) fn poll(&mut self) -> Result<PollId, Failure> {
-        let text = self.path("poll");
-        text.and_then(|text| text.parse().ok()).ok_or(Failure::Refused(Refusal::PollNotFound))
+        self.path("poll").ok_or(Failure::Refused(Refusal::PollNotFound))
     }
 
     /// The query, as a type of its own.
@@ -102,7 +103,7 @@ impl Ask {
 
     /// Whether there is a body at all.
     pub(crate) fn has_body(&self) -> bool {
-        !self.body.is_end_stream()
+        self.body.as_ref().is_some_and(|body| !body.is_end_stream())
     }
 
     /// A vote's body.
@@ -124,10 +125,10 @@ impl Ask {
         if declared.is_some_and(|declared: usize| declared > bytes_max) {
             return Err(Failure::TooLarge(bytes_max));
         }
-        let body = std::mem::take(&mut self.body);
-        let mut collecting = Box::pin(collect(body, bytes_max));
+        let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
+        let mut collecting = pin!(collect(body, bytes_max));
         // A small body came with the head: no timer is set for it.
-        if let Some(collected) = (&mut collecting).now_or_never() {
+        if let Some(collected) = collecting.as_mut().now_or_never() {
             return collected;
         }
         tokio::time::timeout(wait_max, collecting).await.unwrap_or(Err(Failure::TooSlow))

@@ -65,7 +65,13 @@ pub(crate) async fn cast_votes(app: App, mut ask: Ask) -> Result<Response, Failu
         ask.caller.require(Scope::VotesWrite)?;
     }
     let device = app.ensure_device(&poll, &mut ask.caller).await?;
-    let lines = Lines { body: ask.body, text: BytesMut::new(), cut: 0, skipping: false, ended: false };
+    let lines = Lines {
+        body: ask.body.unwrap_or_default(),
+        text: BytesMut::new(),
+        cut: 0,
+        skipping: false,
+        ended: false,
+    };
     let sender = Arc::new(Sender { app, actor: ask.caller.actor(), caller: ask.caller });
     let batch =
         Batch { sender, poll: id, lines: Some(lines), in_flight: FuturesOrdered::new(), farewell: None };

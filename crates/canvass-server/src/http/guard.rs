@@ -106,7 +106,7 @@ where
             let (head, body) = request.into_parts();
             let (answer, standing) = match admit(&app, &head, self.class) {
                 Ok((caller, standing)) => {
-                    ((self.handler)(app.clone(), Ask { head, body, caller }).await, standing)
+                    ((self.handler)(app.clone(), Ask { head, body: Some(body), caller }).await, standing)
                 }
                 Err(failure) => (Err(failure), Standing::new()),
             };

@@ -64,5 +64,5 @@ pub(crate) async fn rotate_key(app: App, mut ask: Ask) -> Result<Response, Failu
 }
 
 fn key_id(ask: &mut Ask) -> Result<KeyId, Failure> {
-    ask.path("id").and_then(|text| text.parse().ok()).ok_or(Failure::KeyNotFound)
+    ask.path("id").ok_or(Failure::KeyNotFound)
 }

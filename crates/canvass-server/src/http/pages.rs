@@ -40,7 +40,8 @@ pub(crate) async fn list_problems(_: App, _: Ask) -> Result<Response, Failure> {
 
 /// What one kind of problem means, and what to do.
 pub(crate) async fn read_problem(_: App, mut ask: Ask) -> Result<Response, Failure> {
-    let kind = ask.path("kind").and_then(|name| Kind::named(&name)).ok_or(Failure::RouteNotFound)?;
+    let kind =
+        ask.path::<String>("kind").and_then(|name| Kind::named(&name)).ok_or(Failure::RouteNotFound)?;
     let body = format!(
         "<p class=\"note\">Status {} · <code>/problems/{}</code></p><p>{}</p><p><a href=\"/problems\">All problems</a></p>",
         kind.status(),

@@ -80,7 +80,7 @@ pub(crate) async fn change_vote(app: App, mut ask: Ask) -> Result<Response, Fail
     let id = ask.poll()?;
     ask.require_type(JSON)?;
     let idempotency_key = ask.idempotency_key()?;
-    let voter = ask.path("voter").unwrap_or_default();
+    let voter: String = ask.path("voter").unwrap_or_default();
     let body = ask.vote_bytes(&app).await?;
     let request: VoteRequest<'_> = read_request(&body)?;
     let poll = app.poll(&id).await?;
@@ -118,7 +118,7 @@ pub(crate) async fn change_vote(app: App, mut ask: Ask) -> Result<Response, Fail
 pub(crate) async fn withdraw_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let id = ask.poll()?;
     let idempotency_key = ask.idempotency_key()?;
-    let voter = ask.path("voter").unwrap_or_default();
+    let voter: String = ask.path("voter").unwrap_or_default();
     let poll = app.poll(&id).await?;
     let vote = VoteAsk {
         identity: identify(&poll, &ask.caller, named_in_path(&poll, &voter)?, ask.code())?,
@@ -147,7 +147,7 @@ pub(crate) async fn withdraw_vote(app: App, mut ask: Ask) -> Result<Response, Fa
     responses((status = 200, description = "The vote that counts", body = VoteSchema), VoteReadProblems))]
 pub(crate) async fn read_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let id = ask.poll()?;
-    let voter = ask.path("voter").unwrap_or_default();
+    let voter: String = ask.path("voter").unwrap_or_default();
     let poll = app.poll(&id).await?;
     let identity = match named_in_path(&poll, &voter)? {
         None => identify(&poll, &ask.caller, None, ask.code())?,
