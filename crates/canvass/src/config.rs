@@ -97,7 +97,7 @@ options! {
     /// Address to listen on; port 0 takes a free one
     #[arg(value_name = "ADDRESS:PORT")]
     listen: SocketAddr = "127.0.0.1:8080", "CANVASS_LISTEN";
-    /// The admin key at the first start; one is made and shown if absent. Other users see flags, so better use the variable or the file
+    /// The admin key at the first start, made and shown if absent; others can see flags, so use the variable or file
     #[arg(value_name = "SECRET")]
     admin_key: AdminKey = "", "CANVASS_ADMIN_KEY";
     /// Whether a vote in a document's dialect opens a poll that nobody created
