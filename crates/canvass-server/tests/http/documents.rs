@@ -64,16 +64,21 @@ async fn figures_tell_of_votes_and_routes_and_of_nobody() {
         POST /v1/polls {"id":"secret-poll","title":"T","options":[{"id":"a"}],"status":"open"}
         POST /v1/polls/secret-poll/votes {"voterId":"alice","ballot":{"choice":"a"}}
         POST /v1/polls/secret-poll/votes {"voterId":"alice","ballot":{"choice":"a"}}
+        with idempotency-key: k
+        POST /v1/polls/secret-poll/votes {"voterId":"bob","ballot":{"choice":"a"}}
+        with idempotency-key: k
+        POST /v1/polls/secret-poll/votes {"voterId":"bob","ballot":{"choice":"a"}}
         "#,
         )
         .await;
     let metrics = world.ask("GET", "/metrics", String::new()).await.text();
     let has = |line: &str| assert!(metrics.lines().any(|known| known == line), "{line} in\n{metrics}");
-    has("canvass_votes_total{outcome=\"cast\"} 1");
+    has("canvass_votes_total{outcome=\"cast\"} 2");
     has("canvass_votes_total{outcome=\"already_voted\"} 1");
-    has("canvass_http_requests_total{method=\"POST\",route=\"/v1/polls/{poll}/votes\",status=\"2xx\"} 1");
+    has("canvass_votes_total{outcome=\"replayed\"} 1");
+    has("canvass_http_requests_total{method=\"POST\",route=\"/v1/polls/{poll}/votes\",status=\"2xx\"} 3");
     has("canvass_http_requests_total{method=\"POST\",route=\"/v1/polls/{poll}/votes\",status=\"4xx\"} 1");
-    has("canvass_http_request_seconds_count{method=\"POST\",route=\"/v1/polls/{poll}/votes\"} 2");
+    has("canvass_http_request_seconds_count{method=\"POST\",route=\"/v1/polls/{poll}/votes\"} 4");
     has("canvass_store_ready 1");
     assert!(!metrics.contains("alice") && !metrics.contains("secret-poll"));
     world.compare("documents_health");

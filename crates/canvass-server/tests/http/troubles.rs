@@ -27,6 +27,8 @@ use crate::harness::World;
 /// The real store, with troubles in between.
 struct Troubled {
     store: Arc<LocalStore>,
+    /// Whether what it shows is one vote more than there are.
+    miscounts: bool,
     troubles: Arc<Mutex<VecDeque<Trouble>>>,
 }
 
@@ -115,7 +117,11 @@ impl Store for Troubled {
     }
 
     fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot> {
-        self.store.tally(poll)
+        Box::pin(async move {
+            let mut snapshot = self.store.tally(poll).await?;
+            Arc::make_mut(&mut snapshot.tally).votes += u64::from(self.miscounts);
+            Ok(snapshot)
+        })
     }
 
     fn records<'a>(&'a self, poll: &'a PollId, after: Sequence) -> Pending<'a, RecordPage> {
@@ -143,7 +149,8 @@ impl Store for Troubled {
 async fn check(name: &str, troubles: &[Trouble], script: &str) {
     let queue = Arc::new(Mutex::new(VecDeque::from(troubles.to_vec())));
     let shared = Arc::clone(&queue);
-    let wrap = move |store| Arc::new(Troubled { store, troubles: shared }) as Arc<dyn Store>;
+    let wrap =
+        move |store| Arc::new(Troubled { store, miscounts: false, troubles: shared }) as Arc<dyn Store>;
     let mut world = World::around(Settings::default(), wrap).await;
     world
         .play(r#"POST /v1/polls {"id":"p","title":"T","options":[{"id":"a"},{"id":"b"}],"status":"open","access":"open"}"#)
@@ -220,4 +227,25 @@ async fn a_batch_gives_up_on_a_store_that_stays_full() {
     )
     .await;
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+}
+
+/// A count that the records do not bear out is told, and never certified.
+#[tokio::test]
+async fn a_wrong_count_is_found_and_not_certified() {
+    let wrap =
+        |store| Arc::new(Troubled { store, miscounts: true, troubles: Arc::default() }) as Arc<dyn Store>;
+    let mut world = World::around(Settings::default(), wrap).await;
+    world
+        .play(
+            r#"
+        POST /v1/polls {"id":"p","title":"T","options":[{"id":"a"}],"status":"open"}
+        POST /v1/polls/p/votes {"voterId":"u1","ballot":{"choice":"a"}}
+        POST /v1/polls/p/recount
+        POST /v1/polls/p/close
+        POST /v1/polls/p/certify
+        GET /v1/polls/p
+        "#,
+        )
+        .await;
+    world.compare("troubles_miscounted");
 }
