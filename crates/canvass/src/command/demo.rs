@@ -44,7 +44,6 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     raise_file_limit();
     let server = Server::start(&settings)?;
     let (url, key) = (server.url(), server.made_key.clone());
-    greet(&url, key.as_deref().unwrap_or_default())?;
     // The voters end with the program.
     thread::spawn(move || live(&url, key));
     server.run(stop_signal()).map(|_| ())
@@ -109,14 +108,16 @@ fn polls() -> [Lively; 3] {
     ]
 }
 
-/// Creates the polls and votes in them until the server is gone.
+/// Creates the polls, says where they are, and votes in them until the server is gone.
 fn live(url: &str, key: Option<String>) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let outcome = runtime.block_on(async {
-        let mut client = Client::new(url, key)?;
+        let mut client = Client::new(url, key.clone())?;
         for poll in polls() {
             client.send_json(Method::POST, "/v1/polls", &creation(&poll)).await?;
         }
+        // Only now is there something behind the addresses.
+        greet(url, key.as_deref().unwrap_or_default())?;
         vote_in_waves(&mut client).await
     });
     if let Err(failure) = outcome {
