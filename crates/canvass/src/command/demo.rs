@@ -45,7 +45,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let server = Server::start(&settings)?;
     let (url, key) = (server.url(), server.made_key.clone());
     // The voters end with the program.
-    thread::spawn(move || live(&url, key));
+    thread::spawn(move || live(&url, key.as_deref()));
     server.run(stop_signal()).map(|_| ())
 }
 
@@ -109,15 +109,15 @@ fn polls() -> [Lively; 3] {
 }
 
 /// Creates the polls, says where they are, and votes in them until the server is gone.
-fn live(url: &str, key: Option<String>) {
+fn live(url: &str, key: Option<&str>) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let outcome = runtime.block_on(async {
-        let mut client = Client::new(url, key.clone())?;
+        let mut client = Client::new(url, key.map(str::to_owned))?;
         for poll in polls() {
             client.send_json(Method::POST, "/v1/polls", &creation(&poll)).await?;
         }
         // Only now is there something behind the addresses.
-        greet(url, key.as_deref().unwrap_or_default())?;
+        greet(url, key.unwrap_or_default())?;
         vote_in_waves(&mut client).await
     });
     if let Err(failure) = outcome {
