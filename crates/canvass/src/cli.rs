@@ -61,7 +61,7 @@ pub(crate) struct Access {
     /// The API key
     #[arg(long, env = "CANVASS_KEY", value_name = "SECRET", hide_env_values = true, help_heading = "Server")]
     key: Option<String>,
-    /// The configuration file, whose table [client] may hold `server` and `key` [default: canvass.toml]
+    /// The configuration file, whose table `client` may hold `server` and `key` [default: canvass.toml]
     #[arg(
         long,
         env = "CANVASS_CONFIG",

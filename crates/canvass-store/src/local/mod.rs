@@ -1,8 +1,8 @@
 //! The local engine: one machine, one writer, and the ledger as the truth.
 //!
 //! Architecture invariant: nothing that a reader can see, and no answer, comes before the ledger has made it durable.
-//! The writer ([`writer`]) decides; readers look at what it published ([`shared`]); a voter's way back to an earlier
-//! vote is the index ([`index`]); a poll's way to its own records is its list of places ([`places`]).
+//! The writer (`writer`) decides; readers look at what it published (`shared`); a voter's way back to an earlier
+//! vote is the index (`index`); a poll's way to its own records is its list of places (`places`).
 
 mod checkpoint;
 mod doctor;
