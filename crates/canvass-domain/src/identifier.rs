@@ -184,7 +184,9 @@ fn is_id(text: &str) -> bool {
 }
 
 fn is_voter(text: &str) -> bool {
-    (1..=VOTER_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+    let is_plain = |byte: u8| (0x20..0x7f).contains(&byte);
+    (1..=VOTER_BYTES_MAX).contains(&text.len())
+        && (text.bytes().all(is_plain) || !text.chars().any(char::is_control))
 }
 
 fn is_idempotency_key(text: &str) -> bool {

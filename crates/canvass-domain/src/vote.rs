@@ -78,15 +78,12 @@ impl VoteCommand {
         short
     }
 
-    /// The personal part that the vote's record will hold; `replaced` are the answers of the vote that it replaces.
-    pub fn personal(&self, replaced: Option<&Answers>) -> Personal {
-        Personal {
-            salt: self.salt,
-            voter: self.voter.clone(),
-            answers: self.marked.as_ref().map(|marked| marked.answers.clone()).unwrap_or_default(),
-            replaced: replaced.cloned().unwrap_or_default(),
-            idempotency: self.idempotency_key.clone().map(|key| (key, self.fingerprint())),
-        }
+    /// Appends the [`Personal`] part that the vote's record will hold; `replaced` are the answers of the vote that it
+    /// replaces.
+    pub fn encode_personal(&self, replaced: &[(u8, Arc<str>)], into: &mut Vec<u8>) {
+        let answers = self.marked.as_ref().map_or(&[][..], |marked| &marked.answers);
+        let idempotency = self.idempotency_key.as_ref().map(|key| (key, self.fingerprint()));
+        put_personal(into, &self.salt, &self.voter, [answers, replaced], idempotency);
     }
 }
 
@@ -114,14 +111,8 @@ pub type PersonalHash = [u8; 32];
 impl Personal {
     /// Appends the encoding.
     pub fn encode(&self, into: &mut Vec<u8>) {
-        into.extend_from_slice(&self.salt);
-        put_bytes(into, self.voter.as_str().as_bytes());
-        put_answers(into, &self.answers);
-        put_answers(into, &self.replaced);
-        if let Some((key, fingerprint)) = &self.idempotency {
-            put_bytes(into, key.as_str().as_bytes());
-            into.extend_from_slice(fingerprint);
-        }
+        let idempotency = self.idempotency.as_ref().map(|(key, fingerprint)| (key, *fingerprint));
+        put_personal(into, &self.salt, &self.voter, [&self.answers, &self.replaced], idempotency);
     }
 
     /// Reads an encoding.
@@ -160,7 +151,23 @@ impl Personal {
     }
 }
 
-fn put_answers(into: &mut Vec<u8>, answers: &Answers) {
+fn put_personal(
+    into: &mut Vec<u8>,
+    salt: &[u8; 16],
+    voter: &VoterId,
+    answers_then_replaced: [&[(u8, Arc<str>)]; 2],
+    idempotency: Option<(&IdempotencyKey, Fingerprint)>,
+) {
+    into.extend_from_slice(salt);
+    put_bytes(into, voter.as_str().as_bytes());
+    answers_then_replaced.into_iter().for_each(|answers| put_answers(into, answers));
+    if let Some((key, fingerprint)) = idempotency {
+        put_bytes(into, key.as_str().as_bytes());
+        into.extend_from_slice(&fingerprint);
+    }
+}
+
+fn put_answers(into: &mut Vec<u8>, answers: &[(u8, Arc<str>)]) {
     put_varint(into, answers.len() as u64);
     for (dimension, value) in answers {
         into.push(*dimension);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use canvass_domain::{
     Ballot, Refusal, VoteId, VoterId, Weight,
     code::{code_from_random, hash_code, voter_of_code},
-    vote::{Marked, Operation, VoteCommand, read_answers},
+    vote::{Marked, Operation, Personal, VoteCommand, read_answers},
 };
 
 use crate::support::poll;
@@ -83,7 +83,9 @@ fn every_part_of_a_request_tells_it_apart() {
 #[test]
 fn nobodys_identity_shows() {
     let command = command(Operation::Withdraw, None);
-    let shown = format!("{command:?} {:?}", command.personal(None));
+    let mut encoded = Vec::new();
+    command.encode_personal(&[], &mut encoded);
+    let shown = format!("{command:?} {:?}", Personal::decode(&encoded).unwrap());
     assert!(!shown.contains("ada") && !shown.contains("secret-key"), "{shown}");
     let voted = Refusal::VoteNotFound;
     assert_eq!(voted.to_string(), "this voter has no vote in this poll");

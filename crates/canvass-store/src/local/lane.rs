@@ -20,10 +20,26 @@ use parking_lot::Mutex;
 use tokio::{runtime, sync::oneshot};
 
 use super::writer::{Queue, Work};
-use crate::StoreError;
+use crate::{StoreError, VoteResult};
 
-/// Something that hands an answer to whoever waits for it.
-type Delivery = Box<dyn FnOnce() + Send>;
+/// An answer on its way to whoever waits for it.
+enum Delivery {
+    /// By far the most.
+    Votes(oneshot::Sender<VoteAnswers>, VoteAnswers),
+    Other(Box<dyn FnOnce() + Send>),
+}
+
+type VoteAnswers = Result<Vec<VoteResult>, StoreError>;
+
+impl Delivery {
+    /// A caller who went away does not want the answer.
+    fn hand_over(self) {
+        match self {
+            Self::Votes(sender, answers) => drop(sender.send(answers)),
+            Self::Other(hand_over) => hand_over(),
+        }
+    }
+}
 
 /// The way to the writer and back of one thread.
 #[derive(Default)]
@@ -109,9 +125,7 @@ async fn hand_out(lane: Arc<Lane>) {
         lane.waker.register(context.waker());
         take_over(mem::take(&mut *lane.requests.lock()));
         let deliveries = mem::take(&mut *lane.deliveries.lock());
-        for delivery in deliveries {
-            delivery();
-        }
+        deliveries.into_iter().for_each(Delivery::hand_over);
         Poll::Pending
     })
     .await;
@@ -126,8 +140,14 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn push<T: Send + 'static>(&mut self, to: ReplyTo<T>, answer: Result<T, StoreError>) {
         let ReplyTo { sender, lane } = to;
-        // A caller who went away does not want the answer.
-        let delivery: Delivery = Box::new(move || drop(sender.send(answer)));
+        self.add(lane, Delivery::Other(Box::new(move || drop(sender.send(answer)))));
+    }
+
+    pub(super) fn push_votes(&mut self, to: ReplyTo<Vec<VoteResult>>, answers: VoteAnswers) {
+        self.add(to.lane, Delivery::Votes(to.sender, answers));
+    }
+
+    fn add(&mut self, lane: Arc<Lane>, delivery: Delivery) {
         match self.lanes.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &lane)) {
             Some((_, deliveries)) => deliveries.push(delivery),
             None => self.lanes.push((lane, vec![delivery])),
@@ -140,9 +160,7 @@ impl Outbox {
             if lane.is_closed.load(Ordering::Acquire) {
                 // The runtime is going; whoever still waits elsewhere must not wait for ever.
                 let late = mem::take(&mut *lane.deliveries.lock());
-                for delivery in late {
-                    delivery();
-                }
+                late.into_iter().for_each(Delivery::hand_over);
             } else {
                 lane.waker.wake();
             }

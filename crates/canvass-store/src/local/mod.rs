@@ -10,6 +10,7 @@ mod index;
 mod lane;
 mod open;
 mod places;
+mod prepared;
 mod shared;
 mod writer;
 
@@ -39,8 +40,9 @@ pub use self::{
 };
 use self::{
     lane::{Reply, ReplyTo, reply},
+    prepared::Prepared,
     shared::{PollCell, Shared, corrupt, decode, hash_voter},
-    writer::{Prepared, Queue, Waiting, Work},
+    writer::{Queue, Waiting, Work},
 };
 use crate::{
     ChainInput, Health, Pending, PollPage, PollQuery, RecordPage, RecordedEntry, Snapshot, Store, StoreError,
@@ -156,8 +158,7 @@ impl LocalStore {
         commands: Vec<VoteCommand>,
     ) -> Result<Vec<VoteResult>, StoreError> {
         let cell = self.shared.cell(poll)?;
-        let votes: Vec<_> =
-            commands.into_iter().map(|command| Prepared::new(&self.shared, command)).collect();
+        let votes = Prepared::new(&self.shared.hash_key, commands);
         let Some(waiting) = Waiting::count(&self.shared, &votes) else {
             return Err(StoreError::busy("too many votes wait for the writer"));
         };

@@ -11,7 +11,7 @@ use std::{
 };
 
 use canvass_domain::{
-    Ballot, Poll, PollId, Refusal, Sequence, Timestamp,
+    Poll, PollId, Refusal, Sequence, Timestamp,
     code::{CodeHash, Codes},
     decide::{self, AcceptedVote, Facts, PollCommand, VoteDecision},
     key::Key,
@@ -21,7 +21,7 @@ use canvass_domain::{
         VoteBody, hexadecimal,
     },
     tally::Tally,
-    vote::{Marked, Operation, Personal, PersonalHash, StoredVote, VoteCommand},
+    vote::{Marked, Operation, Personal, StoredVote, VoteCommand},
 };
 use canvass_ledger::{AppendError, Batch, Ledger, Position};
 use parking_lot::{Condvar, Mutex, RwLockWriteGuard};
@@ -32,6 +32,7 @@ use super::{
     checkpoint::{Capture, CapturedPoll, Checkpointer},
     index::{Fingerprint, VoterIndex},
     lane::{Outbox, ReplyTo},
+    prepared::{Asked, Prepared},
     shared::{PollCell, Shared, Voters, vote_of},
 };
 use crate::{
@@ -42,41 +43,11 @@ use crate::{
 /// How long an idle writer sleeps at most before it looks at the clock again: a clock may jump.
 const NAP_MAX: Duration = Duration::from_secs(1);
 
-/// A vote's command with what could be worked out before it reached the writer.
-pub(super) struct Prepared {
-    pub(super) command: VoteCommand,
-    pub(super) hash: u64,
-    pub(super) personal: Vec<u8>,
-    pub(super) personal_hash: PersonalHash,
-}
-
-impl Prepared {
-    pub(super) fn new(shared: &Shared, command: VoteCommand) -> Self {
-        let hash = super::shared::hash_voter(&shared.hash_key, command.voter.as_str().as_bytes());
-        let mut personal = Vec::with_capacity(96);
-        command.personal(None).encode(&mut personal);
-        let personal_hash = Personal::hash(&personal);
-        Self { command, hash, personal, personal_hash }
-    }
-
-    /// About how much memory it takes.
-    fn bytes(&self) -> usize {
-        const BYTES_PER_MARK: usize = 32;
-        let marks = match self.command.marked.as_ref().map(|marked| &marked.ballot) {
-            Some(Ballot::Choices(choices)) => choices.len(),
-            Some(Ballot::Ranking(ranks)) => ranks.len(),
-            Some(Ballot::Scores(marks) | Ballot::Allocation(marks)) => marks.len(),
-            None => 0,
-        };
-        size_of::<Self>() + 2 * self.personal.len() + marks * BYTES_PER_MARK
-    }
-}
-
 /// Something for the writer to do.
 pub(super) enum Work {
     Votes {
         cell: Arc<PollCell>,
-        votes: Vec<Prepared>,
+        votes: Prepared,
         waiting: Waiting,
         reply: ReplyTo<Vec<VoteResult>>,
     },
@@ -120,8 +91,8 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// A place in the queue for these votes; none if it is full.
-    pub(super) fn count(shared: &Arc<Shared>, votes: &[Prepared]) -> Option<Self> {
-        let bytes = votes.iter().map(Prepared::bytes).sum();
+    pub(super) fn count(shared: &Arc<Shared>, votes: &Prepared) -> Option<Self> {
+        let bytes = votes.bytes();
         let waiting = Self { shared: Arc::clone(shared), votes: votes.len(), bytes };
         let figures = &shared.figures;
         let now = figures.votes_waiting.fetch_add(waiting.votes, Ordering::Relaxed) + waiting.votes;
@@ -273,7 +244,13 @@ struct Effect {
 enum Change {
     Poll(Arc<Poll>, Step),
     Codes,
-    Vote { hash: u64, replaced: Option<Position>, removed: Option<Marked>, added: Option<Marked> },
+    Vote {
+        fingerprint: Fingerprint,
+        replaced: Option<Position>,
+        /// Rare, and kept apart so that every other effect is small.
+        removed: Option<Box<Marked>>,
+        added: Option<Marked>,
+    },
     Registry(Record),
 }
 
@@ -289,7 +266,7 @@ enum Answer {
 impl Answer {
     fn send(self, outbox: &mut Outbox) {
         match self {
-            Self::Votes(to, answers, _) => outbox.push(to, Ok(answers)),
+            Self::Votes(to, answers, _) => outbox.push_votes(to, Ok(answers)),
             Self::Poll(to, answer) => outbox.push(to, answer),
             Self::Done(to, answer) => outbox.push(to, answer),
             Self::Text(to, answer) => outbox.push(to, answer),
@@ -300,7 +277,7 @@ impl Answer {
         match self {
             Self::Votes(to, mut answers, settled) => {
                 fail_votes(&mut answers[settled..], error);
-                outbox.push(to, Ok(answers));
+                outbox.push_votes(to, Ok(answers));
             }
             Self::Poll(to, _) => outbox.push(to, Err(error.clone())),
             Self::Done(to, _) => outbox.push(to, Err(error.clone())),
@@ -425,7 +402,7 @@ impl Writer {
                 commit.votes = Vec::with_capacity(votes.len());
                 commit.settled = 0;
                 warm(&cell, &votes);
-                for vote in &mut votes {
+                for vote in votes.iter_mut() {
                     let result = self.decide_vote(commit, outbox, cell.number, vote, now);
                     commit.votes.push(result);
                     self.finish_if_full(commit, outbox);
@@ -464,14 +441,14 @@ impl Writer {
         commit: &mut Commit,
         outbox: &mut Outbox,
         number: PollNumber,
-        vote: &mut Prepared,
+        vote: Asked<'_>,
         now: Timestamp,
     ) -> VoteResult {
-        let history = match self.history(commit, number, vote)? {
+        let history = match self.history(commit, number, &vote)? {
             Found::Here(history) => history,
             Found::AfterCommit => {
                 self.finish(commit, outbox)?;
-                match self.history(commit, number, vote)? {
+                match self.history(commit, number, &vote)? {
                     Found::Here(history) => history,
                     Found::AfterCommit => return Err(StoreError::busy("a voter's record was not found")),
                 }
@@ -483,7 +460,7 @@ impl Writer {
             self.take_due(commit, number, now)?;
         }
         let state = self.working(commit, number)?;
-        match decide::decide_vote(&state.poll, &state.codes, &history.votes, &vote.command, now)? {
+        match decide::decide_vote(&state.poll, &state.codes, &history.votes, vote.command, now)? {
             VoteDecision::Replay(stored) => Ok(VoteOutcome::Replayed(stored)),
             VoteDecision::Accept(accepted) => {
                 self.push_vote(commit, number, vote, accepted, history.latest, now)
@@ -492,7 +469,7 @@ impl Writer {
     }
 
     /// What is known of the voter, newest first: the latest record, and under an idempotency key those before it.
-    fn history(&self, commit: &Commit, number: PollNumber, vote: &Prepared) -> Result<Found, StoreError> {
+    fn history(&self, commit: &Commit, number: PollNumber, vote: &Asked<'_>) -> Result<Found, StoreError> {
         let voter = &vote.command.voter;
         let state = commit.working.get(&number).or_else(|| self.states.get(&number));
         let Some(state) = state else { return Err(StoreError::Refused(Refusal::PollNotFound)) };
@@ -502,7 +479,7 @@ impl Writer {
             let Some(stored) = record.map(|record| vote_of(record, voter)).transpose()?.flatten() else {
                 return Ok(Found::AfterCommit);
             };
-            if needs_more(&stored, &vote.command) {
+            if needs_more(&stored, vote.command) {
                 return Ok(Found::AfterCommit);
             }
             return Ok(Found::Here(History { latest: Some(*position), votes: vec![stored] }));
@@ -513,7 +490,7 @@ impl Writer {
         };
         let mut votes = vec![stored];
         while let Some(last) = votes.last()
-            && needs_more(last, &vote.command)
+            && needs_more(last, vote.command)
         {
             let earlier = last.previous.and_then(|sequence| voters.places.get(sequence));
             let Some(earlier) = earlier else { break };
@@ -529,19 +506,23 @@ impl Writer {
         &mut self,
         commit: &mut Commit,
         number: PollNumber,
-        vote: &mut Prepared,
+        vote: Asked<'_>,
         accepted: AcceptedVote,
         replaced: Option<Position>,
         now: Timestamp,
     ) -> VoteResult {
         let previous = accepted.previous;
         let standing = previous.as_ref().filter(|vote| vote.operation != Operation::Withdraw);
-        let removed = standing.and_then(|vote| vote.marked.clone());
-        if let Some(removed) = removed.as_ref().filter(|removed| !removed.answers.is_empty()) {
-            vote.personal.clear();
-            vote.command.personal(Some(&removed.answers)).encode(&mut vote.personal);
-            vote.personal_hash = Personal::hash(&vote.personal);
-        }
+        let removed = standing.and_then(|vote| vote.marked.clone()).map(Box::new);
+        let again = removed.as_ref().filter(|removed| !removed.answers.is_empty()).map(|removed| {
+            let mut personal = Vec::with_capacity(2 * vote.personal.len());
+            vote.command.encode_personal(&removed.answers, &mut personal);
+            (Personal::hash(&personal), personal)
+        });
+        let (personal_hash, personal) = match &again {
+            Some((hash, personal)) => (hash, &personal[..]),
+            None => (vote.personal_hash, vote.personal),
+        };
         let added = match accepted.operation {
             Operation::Withdraw => None,
             Operation::Cast | Operation::Change => vote.command.marked.take(),
@@ -554,14 +535,14 @@ impl Writer {
             operation: accepted.operation,
             previous: previous.as_ref().and_then(|vote| vote.sequence),
             revision: accepted.revision,
-            personal_hash: &vote.personal_hash,
+            personal_hash,
             added: added.as_ref().map(|marked| (&marked.ballot, marked.weight)),
             removed: removed.as_ref().map(|marked| (&marked.ballot, marked.weight)),
         };
         let mut body_bytes = mem::take(&mut commit.body);
         body_bytes.clear();
         record::encode_vote(&mut body_bytes, place, &body);
-        let pushed = commit.batch.push(Kind::Vote as u8, &body_bytes, &vote.personal);
+        let pushed = commit.batch.push(Kind::Vote as u8, &body_bytes, personal);
         let position = pushed.map_err(|_| StoreError::busy("the record does not fit the commit"))?;
         self.working(commit, number)?.follow(place, Kind::Vote, &body_bytes);
         commit.body = body_bytes;
@@ -569,7 +550,7 @@ impl Writer {
         commit.effects.push(Effect {
             place,
             position,
-            change: Change::Vote { hash: vote.hash, replaced, removed, added },
+            change: Change::Vote { fingerprint: Fingerprint::of_hash(vote.hash), replaced, removed, added },
         });
         Ok(VoteOutcome::Accepted(Receipt {
             vote_id,
@@ -798,26 +779,25 @@ impl Writer {
         if let Some(registry) = commit.registry {
             self.registry = registry;
         }
-        let effects = mem::take(&mut commit.effects);
-        let mut effects = effects.into_iter().peekable();
-        while let Some(first) = effects.next() {
-            let number = first.place.poll;
-            let cell = commit.working.get(&number).map(|state| Arc::clone(&state.cell));
-            let Some(cell) = cell else {
-                if let Change::Registry(record) = &first.change {
-                    self.shared.fold_registry(record);
-                }
+        for effects in commit.effects.chunk_by(|one, next| one.place.poll == next.place.poll) {
+            let number = effects[0].place.poll;
+            let Some(state) = commit.working.get(&number) else {
+                effects.iter().for_each(|effect| self.fold_registry(effect));
                 continue;
             };
-            let mut run = Run::new(&cell);
-            run.apply(first);
-            while let Some(next) = effects.next_if(|next| next.place.poll == number) {
-                run.apply(next);
-            }
+            let mut run = Run::new(&state.cell);
+            effects.chunks(WARM_TOGETHER).for_each(|effects| run.apply_all(effects));
             run.end(&self.shared);
         }
+        commit.effects.clear();
         for (number, state) in commit.working.drain() {
             self.keep(number, state);
+        }
+    }
+
+    fn fold_registry(&self, effect: &Effect) {
+        if let Change::Registry(record) = &effect.change {
+            self.shared.fold_registry(record);
         }
     }
 
@@ -871,25 +851,34 @@ impl<'a> Run<'a> {
         Self { cell, snapshot, voters, is_created: false, is_deleted: false }
     }
 
-    fn apply(&mut self, effect: Effect) {
+    fn apply_all(&mut self, effects: &[Effect]) {
+        let voters = effects.iter().filter_map(|effect| match &effect.change {
+            Change::Vote { fingerprint, .. } => Some(*fingerprint),
+            _ => None,
+        });
+        std::hint::black_box(self.voters.index.warm(voters));
+        effects.iter().for_each(|effect| self.apply(effect));
+    }
+
+    fn apply(&mut self, effect: &Effect) {
         let Place { sequence, at, .. } = effect.place;
         self.voters.places.push(effect.position);
         let snapshot = &mut *self.snapshot;
         let tally = Arc::make_mut(&mut snapshot.tally);
-        match effect.change {
-            Change::Vote { hash, replaced, removed, added } => {
-                tally.fold_vote(sequence, at, removed.as_ref(), added.as_ref());
-                self.voters.index.set(Fingerprint::of_hash(hash), replaced, effect.position);
+        match &effect.change {
+            Change::Vote { fingerprint, replaced, removed, added } => {
+                tally.fold_vote(sequence, at, removed.as_deref(), added.as_ref());
+                self.voters.index.set(*fingerprint, *replaced, effect.position);
             }
             Change::Poll(poll, step) => {
-                tally.fold_event(sequence, at, Some(&poll));
-                snapshot.poll = poll;
-                if step == Step::Archived {
+                tally.fold_event(sequence, at, Some(poll));
+                snapshot.poll = Arc::clone(poll);
+                if *step == Step::Archived {
                     // Nobody votes here again, so the memory is given back; a vote is found by reading the records.
                     self.voters.index = VoterIndex::default();
                 }
-                self.is_created |= step == Step::Created;
-                self.is_deleted |= step == Step::Deleted;
+                self.is_created |= *step == Step::Created;
+                self.is_deleted |= *step == Step::Deleted;
             }
             Change::Codes => tally.fold_event(sequence, at, None),
             Change::Registry(_) => {}
@@ -910,12 +899,16 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Effects whose places in the index are looked at together before they are set: few enough to stay in the nearest
+/// memory.
+const WARM_TOGETHER: usize = 256;
+
 /// Looks at the places in the index that the votes will be searched at, so that the processor fetches many of them from
 /// memory at once instead of one after another: with millions of voters that wait is most of a search.
-fn warm(cell: &PollCell, votes: &[Prepared]) {
+fn warm(cell: &PollCell, votes: &Prepared) {
     if votes.len() > 1 {
         let voters = cell.voters.read();
-        std::hint::black_box(voters.index.warm(votes.iter().map(|vote| Fingerprint::of_hash(vote.hash))));
+        std::hint::black_box(voters.index.warm(votes.hashes().map(Fingerprint::of_hash)));
     }
 }
 
@@ -957,7 +950,7 @@ pub(super) fn stopped() -> StoreError {
 
 fn refuse(work: Work, error: &StoreError, outbox: &mut Outbox) {
     match work {
-        Work::Votes { reply, .. } => outbox.push(reply, Err(error.clone())),
+        Work::Votes { reply, .. } => outbox.push_votes(reply, Err(error.clone())),
         Work::Create { reply, .. } | Work::Change { reply, .. } => outbox.push(reply, Err(error.clone())),
         Work::Codes { reply, .. } | Work::Key { reply, .. } => outbox.push(reply, Err(error.clone())),
         Work::Setting { reply, .. } => outbox.push(reply, Err(error.clone())),
