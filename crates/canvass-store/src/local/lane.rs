@@ -19,13 +19,16 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::{runtime, sync::oneshot};
 
-use super::writer::{Queue, Work};
+use super::{
+    prepared::Prepared,
+    writer::{Queue, Work},
+};
 use crate::{StoreError, VoteResult};
 
 /// An answer on its way to whoever waits for it.
 enum Delivery {
-    /// By far the most.
-    Votes(oneshot::Sender<VoteAnswers>, VoteAnswers),
+    /// By far the most. The votes themselves come home too: their memory is given back where it was taken.
+    Votes(oneshot::Sender<VoteAnswers>, VoteAnswers, Prepared),
     Other(Box<dyn FnOnce() + Send>),
 }
 
@@ -35,7 +38,7 @@ impl Delivery {
     /// A caller who went away does not want the answer.
     fn hand_over(self) {
         match self {
-            Self::Votes(sender, answers) => drop(sender.send(answers)),
+            Self::Votes(sender, answers, votes) => drop((sender.send(answers), votes)),
             Self::Other(hand_over) => hand_over(),
         }
     }
@@ -143,8 +146,8 @@ impl Outbox {
         self.add(lane, Delivery::Other(Box::new(move || drop(sender.send(answer)))));
     }
 
-    pub(super) fn push_votes(&mut self, to: ReplyTo<Vec<VoteResult>>, answers: VoteAnswers) {
-        self.add(to.lane, Delivery::Votes(to.sender, answers));
+    pub(super) fn push_votes(&mut self, to: ReplyTo<Vec<VoteResult>>, answers: VoteAnswers, votes: Prepared) {
+        self.add(to.lane, Delivery::Votes(to.sender, answers, votes));
     }
 
     fn add(&mut self, lane: Arc<Lane>, delivery: Delivery) {

@@ -256,8 +256,13 @@ enum Change {
 
 /// An answer to give once the commit is durable.
 enum Answer {
-    /// Of these votes, so many are durable already.
-    Votes(ReplyTo<Vec<VoteResult>>, Vec<VoteResult>, usize),
+    /// Of these votes' answers, so many are durable already.
+    Votes {
+        to: ReplyTo<Vec<VoteResult>>,
+        votes: Prepared,
+        answers: Vec<VoteResult>,
+        settled: usize,
+    },
     Poll(ReplyTo<Arc<Poll>>, Result<Arc<Poll>, StoreError>),
     Done(ReplyTo<()>, Result<(), StoreError>),
     Text(ReplyTo<String>, Result<String, StoreError>),
@@ -266,7 +271,7 @@ enum Answer {
 impl Answer {
     fn send(self, outbox: &mut Outbox) {
         match self {
-            Self::Votes(to, answers, _) => outbox.push_votes(to, Ok(answers)),
+            Self::Votes { to, votes, answers, .. } => outbox.push_votes(to, Ok(answers), votes),
             Self::Poll(to, answer) => outbox.push(to, answer),
             Self::Done(to, answer) => outbox.push(to, answer),
             Self::Text(to, answer) => outbox.push(to, answer),
@@ -275,9 +280,9 @@ impl Answer {
 
     fn fail(self, error: &StoreError, outbox: &mut Outbox) {
         match self {
-            Self::Votes(to, mut answers, settled) => {
+            Self::Votes { to, votes, mut answers, settled } => {
                 fail_votes(&mut answers[settled..], error);
-                outbox.push_votes(to, Ok(answers));
+                outbox.push_votes(to, Ok(answers), votes);
             }
             Self::Poll(to, _) => outbox.push(to, Err(error.clone())),
             Self::Done(to, _) => outbox.push(to, Err(error.clone())),
@@ -408,7 +413,7 @@ impl Writer {
                     self.finish_if_full(commit, outbox);
                 }
                 let settled = mem::take(&mut commit.settled);
-                Answer::Votes(reply, mem::take(&mut commit.votes), settled)
+                Answer::Votes { to: reply, votes, answers: mem::take(&mut commit.votes), settled }
             }
             Work::Create { request, given_id, actor, reply } => {
                 Answer::Poll(reply, self.create(commit, *request, given_id, &actor, now))
@@ -950,7 +955,7 @@ pub(super) fn stopped() -> StoreError {
 
 fn refuse(work: Work, error: &StoreError, outbox: &mut Outbox) {
     match work {
-        Work::Votes { reply, .. } => outbox.push_votes(reply, Err(error.clone())),
+        Work::Votes { reply, votes, .. } => outbox.push_votes(reply, Err(error.clone()), votes),
         Work::Create { reply, .. } | Work::Change { reply, .. } => outbox.push(reply, Err(error.clone())),
         Work::Codes { reply, .. } | Work::Key { reply, .. } => outbox.push(reply, Err(error.clone())),
         Work::Setting { reply, .. } => outbox.push(reply, Err(error.clone())),
