@@ -13,6 +13,7 @@ mod election;
 mod figure;
 mod intake;
 mod method;
+mod packed;
 mod pairwise;
 mod preference;
 mod profile;

@@ -9,8 +9,13 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     Count, Destination, ElectedBecause, EliminatedBecause, Figure, Inactive, IrvRules, OptionIndex,
-    OvervoteRule, Rank, RankingRules, RepeatedRankingRule, Round, Step, TiePurpose, TieRule, Transfer,
-    WEIGHT_UNIT, WigmRules, WinnerMode, election::Election, intake, method::Task, tie_break::Ties,
+    OvervoteRule, RankingRules, RepeatedRankingRule, Round, Step, TiePurpose, TieRule, Transfer,
+    WEIGHT_UNIT, WigmRules, WinnerMode,
+    election::Election,
+    intake,
+    method::Task,
+    packed::{PackedRank, Ranks},
+    tie_break::Ties,
     wide::multiply_divide,
 };
 
@@ -67,17 +72,24 @@ enum State {
     Eliminated,
 }
 
-/// One distinct ballot on its way through the options.
-struct Paper<'a> {
-    ranks: &'a [Rank],
-    /// In millionths of a vote.
-    weight: i128,
-    /// The rank, from 0, where the ballot lies or where it is to go on from.
-    place: usize,
-    /// What is left of one vote, in units of the last place.
-    value: u64,
-    /// The first rank that repeats an option, where that exhausts the ballot.
-    repeats_at: usize,
+/// The distinct ballots on their way through the options. There may be millions, so each fact has a list of its own,
+/// and one that a rule does not need is not kept.
+struct Papers<'a> {
+    /// Each with its weight in millionths of a vote.
+    votes: Vec<(Ranks<'a>, i128)>,
+    /// The place in the ranks where each ballot goes on from.
+    places: Vec<u32>,
+    /// What is left of one vote, in units of the last place; only where surpluses move.
+    values: Vec<u64>,
+    /// The first rank that repeats an option; only where that exhausts the ballot.
+    repeats: Vec<u32>,
+}
+
+impl Papers<'_> {
+    /// The votes of a ballot, in units of the last place, times millionths.
+    fn votes(&self, index: usize, one: u64) -> i128 {
+        self.votes[index].1 * i128::from(self.values.get(index).copied().unwrap_or(one))
+    }
 }
 
 /// Where a ballot goes.
@@ -95,7 +107,7 @@ struct Tabulation<'a> {
     seats: usize,
     /// One vote of weight one.
     one: u64,
-    papers: Vec<Paper<'a>>,
+    papers: Papers<'a>,
     /// The papers that lie with each option, by index.
     piles: Vec<Vec<u32>>,
     tally: Vec<i128>,
@@ -158,20 +170,23 @@ impl<'a> Tabulation<'a> {
         procedure: &'a Procedure<'a>,
         seats: usize,
         option_count: usize,
-        votes: Vec<(&'a [Rank], i128)>,
+        votes: Vec<(Ranks<'a>, i128)>,
     ) -> Self {
         let one = 10u64.pow(procedure.decimals);
-        let exhausts = procedure.ranking.repeated_ranking == RepeatedRankingRule::Exhaust;
         let whole_votes = votes.iter().all(|(_, weight)| weight % i128::from(WEIGHT_UNIT) == 0);
-        let paper = |(ranks, weight)| {
-            let repeats_at = if exhausts { first_repeat(ranks, option_count) } else { usize::MAX };
-            Paper { ranks, weight, place: 0, value: one, repeats_at }
+        let exhausts = procedure.ranking.repeated_ranking == RepeatedRankingRule::Exhaust;
+        let repeats = if exhausts {
+            votes.iter().map(|&(ranks, _)| first_repeat(ranks, option_count)).collect()
+        } else {
+            Vec::new()
         };
+        let values = if seats > 1 { vec![one; votes.len()] } else { Vec::new() };
+        let papers = Papers { places: vec![0; votes.len()], values, repeats, votes };
         Self {
             procedure,
             seats,
             one,
-            papers: votes.into_iter().map(paper).collect(),
+            papers,
             piles: vec![Vec::new(); option_count],
             tally: vec![0; option_count],
             states: vec![State::Continuing; option_count],
@@ -426,8 +441,8 @@ impl<'a> Tabulation<'a> {
 
     /// Puts every ballot with the first option that it counts for.
     fn deal_first_ranks(&mut self) {
-        for index in 0..self.papers.len() {
-            let landing = self.land(&self.papers[index], 0);
+        for index in 0..self.papers.votes.len() {
+            let landing = self.land(index);
             self.put(index, landing);
         }
     }
@@ -445,12 +460,12 @@ impl<'a> Tabulation<'a> {
             for &index in pile {
                 let index = index as usize;
                 kept += self.reduce_value(index, release.fraction);
-                let votes = self.papers[index].weight * i128::from(self.papers[index].value);
+                let votes = self.papers.votes(index, self.one);
                 let destination = if is_final {
                     self.inactive.final_surplus += votes;
                     Destination::Inactive
                 } else {
-                    let landing = self.land(&self.papers[index], self.papers[index].place + 1);
+                    let landing = self.land(index);
                     self.put(index, landing)
                 };
                 *moved.entry((release.option, destination)).or_insert(0) += votes;
@@ -468,23 +483,22 @@ impl<'a> Tabulation<'a> {
 
     /// Leaves a ballot only the part of its value that moves on; gives the votes that stay.
     fn reduce_value(&mut self, index: usize, fraction: u64) -> i128 {
-        let paper = &mut self.papers[index];
-        let product = u128::from(paper.value) * u128::from(fraction) / u128::from(self.one);
-        let moving = u64::try_from(product).unwrap_or(paper.value);
-        let kept = paper.value - moving;
-        paper.value = moving;
-        i128::from(kept) * paper.weight
+        let Some(value) = self.papers.values.get_mut(index) else { return 0 };
+        let product = u128::from(*value) * u128::from(fraction) / u128::from(self.one);
+        let moving = u64::try_from(product).unwrap_or(*value);
+        let kept = *value - moving;
+        *value = moving;
+        i128::from(kept) * self.papers.votes[index].1
     }
 
     /// Puts a ballot where it goes, and adds it to the tally there.
-    fn put(&mut self, index: usize, (landing, place): (Landing, usize)) -> Destination {
-        let paper = &mut self.papers[index];
-        paper.place = place;
-        let votes = paper.weight * i128::from(paper.value);
+    fn put(&mut self, index: usize, (landing, next): (Landing, usize)) -> Destination {
+        self.papers.places[index] = small(next);
+        let votes = self.papers.votes(index, self.one);
         let inactive = match landing {
             Landing::On(option) => {
                 self.tally[usize::from(option)] += votes;
-                self.piles[usize::from(option)].push(u32::try_from(index).expect("a profile fits in memory"));
+                self.piles[usize::from(option)].push(small(index));
                 return Destination::Option(option);
             }
             Landing::Exhausted => &mut self.inactive.exhausted_choices,
@@ -496,37 +510,41 @@ impl<'a> Tabulation<'a> {
         Destination::Inactive
     }
 
-    /// Where a ballot goes from a rank on, and at which rank it ends up.
-    fn land(&self, paper: &Paper<'_>, from: usize) -> (Landing, usize) {
+    /// Where a ballot goes from its place on, and the place after the rank that says so.
+    fn land(&self, index: usize) -> (Landing, usize) {
         let rules = self.procedure.ranking;
+        let ranks = self.papers.votes[index].0;
+        let repeats_at = self.papers.repeats.get(index).map_or(usize::MAX, |&place| place as usize);
+        let mut place = self.papers.places[index] as usize;
         let mut skipped = 0;
-        for (place, rank) in paper.ranks.iter().enumerate().skip(from) {
-            if *rank == Rank::Skipped {
+        while let Some((rank, next)) = ranks.at(place) {
+            if rank == PackedRank::Skipped {
                 skipped += 1;
+                place = next;
                 continue;
             }
             if rules.skipped_ranks_max.is_some_and(|most| skipped > most) {
-                return (Landing::Skipped, place);
+                return (Landing::Skipped, next);
             }
             skipped = 0;
-            if place >= paper.repeats_at {
-                return (Landing::Repeated, place);
+            if place >= repeats_at {
+                return (Landing::Repeated, next);
             }
-            match self.read_rank(rank) {
-                Some(Landing::On(option)) => return (Landing::On(option), place),
-                Some(landing) => return (landing, place),
-                None => {}
+            if let Some(landing) = self.read_rank(rank) {
+                return (landing, next);
             }
+            place = next;
         }
-        (Landing::Exhausted, paper.ranks.len())
+        (Landing::Exhausted, place)
     }
 
     /// What one rank does with the ballot; nothing where the next rank counts.
-    fn read_rank(&self, rank: &Rank) -> Option<Landing> {
+    fn read_rank(&self, rank: PackedRank<'_>) -> Option<Landing> {
         match (rank, self.procedure.ranking.overvote) {
-            (Rank::One(option), _) => self.is_continuing(*option).then_some(Landing::On(*option)),
-            (Rank::Skipped, _) | (Rank::Equal(_) | Rank::Overvote, OvervoteRule::AlwaysSkipToNext) => None,
-            (Rank::Equal(options), OvervoteRule::ExhaustIfMultipleContinuing) => {
+            (PackedRank::One([option]), _) => self.is_continuing(*option).then_some(Landing::On(*option)),
+            (PackedRank::Skipped, _)
+            | (PackedRank::Equal(_) | PackedRank::Overvote, OvervoteRule::AlwaysSkipToNext) => None,
+            (PackedRank::Equal(options), OvervoteRule::ExhaustIfMultipleContinuing) => {
                 let mut continuing = options.iter().filter(|&&option| self.is_continuing(option));
                 match (continuing.next(), continuing.next()) {
                     (None, _) => None,
@@ -534,7 +552,7 @@ impl<'a> Tabulation<'a> {
                     (Some(_), Some(_)) => Some(Landing::Overvote),
                 }
             }
-            (Rank::Equal(_), OvervoteRule::ExhaustImmediately) | (Rank::Overvote, _) => {
+            (PackedRank::Equal(_), OvervoteRule::ExhaustImmediately) | (PackedRank::Overvote, _) => {
                 Some(Landing::Overvote)
             }
         }
@@ -611,18 +629,23 @@ impl<'a> Tabulation<'a> {
     }
 }
 
-/// The first rank, from 0, that holds an option which an earlier rank holds too.
-fn first_repeat(ranks: &[Rank], option_count: usize) -> usize {
+/// The place of the first rank that holds an option which an earlier rank holds too.
+fn first_repeat(ranks: Ranks<'_>, option_count: usize) -> u32 {
     let mut seen = vec![false; option_count];
-    let repeats = |rank: &Rank| {
-        let options: &[OptionIndex] = match rank {
-            Rank::One(option) => std::slice::from_ref(option),
-            Rank::Equal(options) => options,
-            Rank::Skipped | Rank::Overvote => &[],
-        };
-        options.iter().any(|&option| std::mem::replace(&mut seen[usize::from(option)], true))
-    };
-    ranks.iter().position(repeats).unwrap_or(usize::MAX)
+    let mut repeats = |&option: &OptionIndex| std::mem::replace(&mut seen[usize::from(option)], true);
+    let mut place = 0;
+    while let Some((rank, next)) = ranks.at(place) {
+        if rank.options().iter().any(&mut repeats) {
+            return small(place);
+        }
+        place = next;
+    }
+    u32::MAX
+}
+
+/// A number of ballots or ranks in memory.
+fn small(number: usize) -> u32 {
+    u32::try_from(number).expect("ballots and ranks fit in memory")
 }
 
 /// The tied options that differ from the others in the latest earlier round where any do, then in the one before, and

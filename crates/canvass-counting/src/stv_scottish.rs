@@ -6,11 +6,11 @@
 use rustc_hash::FxHashMap;
 
 use crate::{
-    Ballot, Count, Destination, ElectedBecause, EliminatedBecause, Figure, Inactive, OptionIndex, Rank,
-    Round, Step, TiePurpose, Transfer, WEIGHT_UNIT,
+    Count, Destination, ElectedBecause, EliminatedBecause, Figure, Inactive, OptionIndex, Round, Step, TiePurpose, Transfer, WEIGHT_UNIT,
     election::Election,
     intake::{self, Reading},
     method::Task,
+    packed::{PackedBallot, PackedRank},
     rctab::narrow_by_history,
     tie_break::Ties,
     wide::multiply_divide,
@@ -39,16 +39,16 @@ pub(crate) fn count_scottish(task: &Task<'_>) -> Count {
 
 /// The preferences of a paper as far as they can be read: one option at each rank, in consecutive order and none
 /// twice. A paper whose first rank is not so is void (rule 43); later it is non-transferable from there on.
-fn preferences(ballot: &Ballot) -> Reading<Vec<OptionIndex>> {
+fn preferences(ballot: PackedBallot<'_>) -> Reading<Vec<OptionIndex>> {
     let ranks = match intake::ranking(ballot) {
         Reading::Vote(ranks) => ranks,
         Reading::Blank => return Reading::Blank,
         Reading::Rejected => return Reading::Rejected,
     };
-    let mut preferences = Vec::with_capacity(ranks.len());
+    let mut preferences = Vec::new();
     let mut seen = Vec::new();
-    for rank in ranks {
-        let Rank::One(option) = rank else { break };
+    for rank in ranks.iter() {
+        let PackedRank::One([option]) = rank else { break };
         let place = usize::from(*option);
         if place >= seen.len() {
             seen.resize(place + 1, false);
