@@ -15,6 +15,7 @@ mod intake;
 mod method;
 mod packed;
 mod pairwise;
+mod papers;
 mod preference;
 mod profile;
 mod rctab;

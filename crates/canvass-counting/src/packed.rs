@@ -92,7 +92,9 @@ impl<'a> PackedBallot<'a> {
     pub(crate) fn option_max(self) -> Option<OptionIndex> {
         match self {
             Self::Choices(options) => options.iter().copied().max(),
-            Self::Ranking(ranks) => ranks.iter().filter_map(|rank| rank.options().iter().copied().max()).max(),
+            Self::Ranking(ranks) => {
+                ranks.iter().filter_map(|rank| rank.options().iter().copied().max()).max()
+            }
             Self::Scores(marks) | Self::Allocation(marks) => marks.iter().map(|(option, _)| option).max(),
         }
     }
@@ -147,6 +149,16 @@ impl<'a> Ranks<'a> {
             [ESCAPED, rest @ ..] => (PackedRank::One(rest.first_chunk()?), place + 2),
             _ => (PackedRank::One(codes.first_chunk()?), place + 1),
         })
+    }
+
+    /// The first ranks as one number, at so many bits an option; none where the ballot has no more ranks than these, or
+    /// one of them is not a single option.
+    pub(crate) fn key(self, ranks: usize, bits: u32) -> Option<u64> {
+        let (shared, rest) = self.0.split_at_checked(ranks)?;
+        if rest.is_empty() || ranks == 0 || shared.iter().any(|code| *code >= MARKERS) {
+            return None;
+        }
+        Some(shared.iter().fold(0, |key, code| (key << bits) | u64::from(*code)))
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = PackedRank<'a>> {

@@ -5,16 +5,15 @@
 //! are elected, else some are eliminated, and only the ballots of those move. The vocabulary and the order of the tests
 //! follow RCTab's documentation, so that its reports can be compared figure by figure.
 
-use rustc_hash::FxHashMap;
-
 use crate::{
     Count, Destination, ElectedBecause, EliminatedBecause, Figure, Inactive, IrvRules, OptionIndex,
-    OvervoteRule, RankingRules, RepeatedRankingRule, Round, Step, TiePurpose, TieRule, Transfer,
-    WEIGHT_UNIT, WigmRules, WinnerMode,
+    OvervoteRule, RankingRules, RepeatedRankingRule, Round, Step, TiePurpose, TieRule, Transfer, WEIGHT_UNIT,
+    WigmRules, WinnerMode,
     election::Election,
     intake,
     method::Task,
     packed::{PackedRank, Ranks},
+    papers::{Next, Papers},
     tie_break::Ties,
     wide::multiply_divide,
 };
@@ -72,26 +71,6 @@ enum State {
     Eliminated,
 }
 
-/// The distinct ballots on their way through the options. There may be millions, so each fact has a list of its own,
-/// and one that a rule does not need is not kept.
-struct Papers<'a> {
-    /// Each with its weight in millionths of a vote.
-    votes: Vec<(Ranks<'a>, i128)>,
-    /// The place in the ranks where each ballot goes on from.
-    places: Vec<u32>,
-    /// What is left of one vote, in units of the last place; only where surpluses move.
-    values: Vec<u64>,
-    /// The first rank that repeats an option; only where that exhausts the ballot.
-    repeats: Vec<u32>,
-}
-
-impl Papers<'_> {
-    /// The votes of a ballot, in units of the last place, times millionths.
-    fn votes(&self, index: usize, one: u64) -> i128 {
-        self.votes[index].1 * i128::from(self.values.get(index).copied().unwrap_or(one))
-    }
-}
-
 /// Where a ballot goes.
 enum Landing {
     On(OptionIndex),
@@ -99,6 +78,14 @@ enum Landing {
     Overvote,
     Repeated,
     Skipped,
+    /// Its ballots go different ways.
+    Apart,
+}
+
+/// The votes of one option that move.
+struct Moved {
+    to_options: Vec<i128>,
+    to_inactive: i128,
 }
 
 /// A count under way. All votes are in units of the last place, times millionths.
@@ -108,6 +95,8 @@ struct Tabulation<'a> {
     /// One vote of weight one.
     one: u64,
     papers: Papers<'a>,
+    /// The place of the first rank that repeats an option; only where that exhausts the ballot.
+    repeats: Vec<usize>,
     /// The papers that lie with each option, by index.
     piles: Vec<Vec<u32>>,
     tally: Vec<i128>,
@@ -131,6 +120,12 @@ struct InactiveVotes {
     skipped_rankings: i128,
     final_surplus: i128,
     residual: i128,
+}
+
+impl Moved {
+    fn new(option_count: usize) -> Self {
+        Self { to_options: vec![0; option_count], to_inactive: 0 }
+    }
 }
 
 /// Why a count is over.
@@ -173,20 +168,23 @@ impl<'a> Tabulation<'a> {
         votes: Vec<(Ranks<'a>, i128)>,
     ) -> Self {
         let one = 10u64.pow(procedure.decimals);
-        let whole_votes = votes.iter().all(|(_, weight)| weight % i128::from(WEIGHT_UNIT) == 0);
         let exhausts = procedure.ranking.repeated_ranking == RepeatedRankingRule::Exhaust;
+        // Where a repeated option ends a ballot, that may be anywhere, so each ballot is looked at by itself.
+        let papers = Papers::new(votes, option_count, one, exhausts);
         let repeats = if exhausts {
-            votes.iter().map(|&(ranks, _)| first_repeat(ranks, option_count)).collect()
+            (0..papers.len())
+                .map(|index| first_repeat(papers.get(small(index)).ranks, option_count))
+                .collect()
         } else {
             Vec::new()
         };
-        let values = if seats > 1 { vec![one; votes.len()] } else { Vec::new() };
-        let papers = Papers { places: vec![0; votes.len()], values, repeats, votes };
+        let whole_votes = papers.are_whole_votes();
         Self {
             procedure,
             seats,
             one,
             papers,
+            repeats,
             piles: vec![Vec::new(); option_count],
             tally: vec![0; option_count],
             states: vec![State::Continuing; option_count],
@@ -441,83 +439,103 @@ impl<'a> Tabulation<'a> {
 
     /// Puts every ballot with the first option that it counts for.
     fn deal_first_ranks(&mut self) {
-        for index in 0..self.papers.votes.len() {
-            let landing = self.land(index);
-            self.put(index, landing);
+        let mut moved = Moved::new(self.states.len());
+        for index in 0..small(self.papers.len()) {
+            self.advance(index, &mut moved);
         }
     }
 
     /// Moves the ballots of the options that were elected or eliminated.
     fn release(&mut self, releases: &[Release]) -> Vec<Transfer> {
-        let mut moved = FxHashMap::default();
         let is_final = self.uses_surpluses() && self.elected.len() >= self.seats;
         let piles: Vec<_> = releases
             .iter()
             .map(|release| std::mem::take(&mut self.piles[usize::from(release.option)]))
             .collect();
+        let mut transfers = Vec::new();
         for (release, pile) in releases.iter().zip(&piles) {
+            let mut moved = Moved::new(self.states.len());
             let mut kept = 0;
             for &index in pile {
-                let index = index as usize;
                 kept += self.reduce_value(index, release.fraction);
-                let votes = self.papers.votes(index, self.one);
-                let destination = if is_final {
+                if is_final {
+                    let votes = self.papers.get(index).votes();
                     self.inactive.final_surplus += votes;
-                    Destination::Inactive
+                    moved.to_inactive += votes;
                 } else {
-                    let landing = self.land(index);
-                    self.put(index, landing)
-                };
-                *moved.entry((release.option, destination)).or_insert(0) += votes;
+                    self.advance(index, &mut moved);
+                }
             }
             let residual = if release.is_winner { (kept - self.threshold).max(0) } else { 0 };
             self.inactive.residual += residual;
-            *moved.entry((release.option, Destination::Residual)).or_insert(0) += residual;
             self.tally[usize::from(release.option)] = kept - residual;
+            let to_options = (0..).map(Destination::Option).zip(moved.to_options);
+            let others = [(Destination::Inactive, moved.to_inactive), (Destination::Residual, residual)];
+            let paths = to_options.chain(others);
+            let transfer = |(to, votes)| Transfer { from: release.option, to, votes: self.figure(votes) };
+            transfers.extend(paths.filter(|(_, votes)| *votes > 0).map(transfer));
         }
-        let mut transfers: Vec<_> = moved.into_iter().filter(|(_, votes)| *votes > 0).collect();
-        transfers.sort_unstable_by_key(|(path, _)| *path);
-        let transfer = |((from, to), votes)| Transfer { from, to, votes: self.figure(votes) };
-        transfers.into_iter().map(transfer).collect()
+        transfers.sort_unstable_by_key(|transfer| (transfer.from, transfer.to));
+        transfers
     }
 
     /// Leaves a ballot only the part of its value that moves on; gives the votes that stay.
-    fn reduce_value(&mut self, index: usize, fraction: u64) -> i128 {
-        let Some(value) = self.papers.values.get_mut(index) else { return 0 };
-        let product = u128::from(*value) * u128::from(fraction) / u128::from(self.one);
-        let moving = u64::try_from(product).unwrap_or(*value);
-        let kept = *value - moving;
-        *value = moving;
-        i128::from(kept) * self.papers.votes[index].1
+    fn reduce_value(&mut self, index: u32, fraction: u64) -> i128 {
+        let paper = self.papers.get_mut(index);
+        let product = u128::from(paper.value) * u128::from(fraction) / u128::from(self.one);
+        let moving = u64::try_from(product).unwrap_or(paper.value);
+        let kept = paper.value - moving;
+        paper.value = moving;
+        i128::from(kept) * paper.weight
     }
 
-    /// Puts a ballot where it goes, and adds it to the tally there.
-    fn put(&mut self, index: usize, (landing, next): (Landing, usize)) -> Destination {
-        self.papers.places[index] = small(next);
-        let votes = self.papers.votes(index, self.one);
+    /// Moves a paper to where it counts next.
+    fn advance(&mut self, index: u32, moved: &mut Moved) {
+        match self.land(index) {
+            (Landing::Apart, _) => {
+                for index in self.papers.take_apart(index) {
+                    let landing = self.land(index);
+                    self.put(index, landing, moved);
+                }
+            }
+            landing => self.put(index, landing, moved),
+        }
+    }
+
+    /// Puts a paper where it goes, and adds it to the tally there.
+    fn put(&mut self, index: u32, (landing, next): (Landing, usize), moved: &mut Moved) {
+        let paper = self.papers.get_mut(index);
+        paper.place = next;
+        let votes = paper.votes();
         let inactive = match landing {
             Landing::On(option) => {
                 self.tally[usize::from(option)] += votes;
-                self.piles[usize::from(option)].push(small(index));
-                return Destination::Option(option);
+                self.piles[usize::from(option)].push(index);
+                moved.to_options[usize::from(option)] += votes;
+                return;
             }
-            Landing::Exhausted => &mut self.inactive.exhausted_choices,
+            Landing::Exhausted | Landing::Apart => &mut self.inactive.exhausted_choices,
             Landing::Overvote => &mut self.inactive.overvotes,
             Landing::Repeated => &mut self.inactive.repeated_rankings,
             Landing::Skipped => &mut self.inactive.skipped_rankings,
         };
         *inactive += votes;
-        Destination::Inactive
+        moved.to_inactive += votes;
     }
 
-    /// Where a ballot goes from its place on, and the place after the rank that says so.
-    fn land(&self, index: usize) -> (Landing, usize) {
+    /// Where a paper goes from its place on, and the place after the rank that says so.
+    fn land(&self, index: u32) -> (Landing, usize) {
         let rules = self.procedure.ranking;
-        let ranks = self.papers.votes[index].0;
-        let repeats_at = self.papers.repeats.get(index).map_or(usize::MAX, |&place| place as usize);
-        let mut place = self.papers.places[index] as usize;
+        let paper = self.papers.get(index);
+        let repeats_at = self.repeats.get(index as usize).copied().unwrap_or(usize::MAX);
+        let mut place = paper.place;
         let mut skipped = 0;
-        while let Some((rank, next)) = ranks.at(place) {
+        loop {
+            let (rank, next) = match paper.at(place) {
+                Next::Rank(rank, next) => (rank, next),
+                Next::Apart => return (Landing::Apart, place),
+                Next::End => return (Landing::Exhausted, place),
+            };
             if rank == PackedRank::Skipped {
                 skipped += 1;
                 place = next;
@@ -535,7 +553,6 @@ impl<'a> Tabulation<'a> {
             }
             place = next;
         }
-        (Landing::Exhausted, place)
     }
 
     /// What one rank does with the ballot; nothing where the next rank counts.
@@ -630,22 +647,22 @@ impl<'a> Tabulation<'a> {
 }
 
 /// The place of the first rank that holds an option which an earlier rank holds too.
-fn first_repeat(ranks: Ranks<'_>, option_count: usize) -> u32 {
+fn first_repeat(ranks: Ranks<'_>, option_count: usize) -> usize {
     let mut seen = vec![false; option_count];
     let mut repeats = |&option: &OptionIndex| std::mem::replace(&mut seen[usize::from(option)], true);
     let mut place = 0;
     while let Some((rank, next)) = ranks.at(place) {
         if rank.options().iter().any(&mut repeats) {
-            return small(place);
+            return place;
         }
         place = next;
     }
-    u32::MAX
+    usize::MAX
 }
 
-/// A number of ballots or ranks in memory.
+/// A number of papers in memory.
 fn small(number: usize) -> u32 {
-    u32::try_from(number).expect("ballots and ranks fit in memory")
+    u32::try_from(number).expect("papers fit in memory")
 }
 
 /// The tied options that differ from the others in the latest earlier round where any do, then in the one before, and

@@ -1,8 +1,8 @@
 //! Score and STAR: scores are added up, and for STAR the two best meet in a runoff on the same ballots.
 
 use crate::{
-    Count, ElectedBecause, Figure, OptionIndex, Pairwise, Round, Score, ScoreAggregate, Step,
-    TiePurpose, TieRule, Total,
+    Count, ElectedBecause, Figure, OptionIndex, Pairwise, Round, Score, ScoreAggregate, Step, TiePurpose,
+    TieRule, Total,
     election::{Election, elect, highest},
     intake::{self, Reading},
     method::Task,
@@ -74,8 +74,7 @@ pub(crate) fn count_star(task: &Task<'_>, score_max: i32) -> Count {
     let (ballots, votes) = intake::read(task.profile, |ballot| match ballot {
         PackedBallot::Scores(marks) if marks.is_empty() => Reading::Blank,
         PackedBallot::Scores(marks)
-            if marks.are_distinct()
-                && marks.iter().all(|(_, score)| (0..=score_max).contains(&score)) =>
+            if marks.are_distinct() && marks.iter().all(|(_, score)| (0..=score_max).contains(&score)) =>
         {
             Reading::Vote(marks)
         }
