@@ -35,8 +35,15 @@ pub(crate) struct Paper<'a> {
     pub(crate) value: u64,
     /// Up to where its ballots agree.
     shared: usize,
+    /// The first of its ballots.
     first: u32,
-    last: u32,
+}
+
+/// A paper in the making. All that a further ballot changes lies together: there are a million of them to add.
+struct Bundle {
+    key: u64,
+    weight: i128,
+    first: u32,
 }
 
 /// What comes next on a paper.
@@ -73,7 +80,7 @@ impl<'a> Papers<'a> {
         let shared_ranks = if alone { 0 } else { SHARED_RANKS.min(u64::BITS / bits.max(1)) as usize };
         let next = vec![NONE; ballots.len()];
         let mut made = Self { list: Vec::new(), ballots, next };
-        let mut bundles: HashTable<(u64, u32)> = HashTable::new();
+        let mut bundles: HashTable<Bundle> = HashTable::new();
         for index in 0..made.ballots.len() {
             let (ranks, weight) = made.ballots[index];
             let number = small(index);
@@ -81,24 +88,22 @@ impl<'a> Papers<'a> {
                 made.list.push(Paper::new(ranks, weight, value, usize::MAX, number));
                 continue;
             };
-            let same = |bundle: &(u64, u32)| bundle.0 == key;
-            match bundles.entry(spread(key), same, |bundle| spread(bundle.0)) {
-                Entry::Occupied(bundle) => {
-                    let paper = &mut made.list[bundle.get().1 as usize];
-                    paper.weight += weight;
-                    made.next[paper.last as usize] = number;
-                    paper.last = number;
+            match bundles.entry(spread(key), |bundle| bundle.key == key, |bundle| spread(bundle.key)) {
+                Entry::Occupied(mut bundle) => {
+                    let bundle = bundle.get_mut();
+                    bundle.weight += weight;
+                    made.next[index] = std::mem::replace(&mut bundle.first, number);
                 }
                 Entry::Vacant(bundle) => {
-                    bundle.insert((key, small(made.list.len())));
-                    made.list.push(Paper::new(ranks, weight, value, shared_ranks, number));
+                    bundle.insert(Bundle { key, weight, first: number });
                 }
             }
         }
-        made.list
-            .iter_mut()
-            .filter(|paper| paper.first == paper.last)
-            .for_each(|paper| paper.shared = usize::MAX);
+        for Bundle { weight, first, .. } in bundles {
+            let is_alone = made.next[first as usize] == NONE;
+            let shared = if is_alone { usize::MAX } else { shared_ranks };
+            made.list.push(Paper::new(made.ballots[first as usize].0, weight, value, shared, first));
+        }
         made
     }
 
@@ -137,7 +142,7 @@ impl<'a> Papers<'a> {
 
 impl<'a> Paper<'a> {
     fn new(ranks: Ranks<'a>, weight: i128, value: u64, shared: usize, ballot: u32) -> Self {
-        Self { ranks, weight, place: 0, value, shared, first: ballot, last: ballot }
+        Self { ranks, weight, place: 0, value, shared, first: ballot }
     }
 }
 
