@@ -269,3 +269,47 @@ async fn a_vote_is_counted_at_once() {
         assert_eq!(results["votes"], voter + 1);
     }
 }
+
+/// With many different ballots a count may be older than the newest vote, but says of what it is, never goes back, and
+/// is of the last sequence once the poll is over.
+#[tokio::test]
+async fn a_large_count_is_of_one_sequence() {
+    let mut world = World::new().await;
+    let ids = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let options: Vec<_> = ids.iter().map(|id| json!({"id": id})).collect();
+    let poll =
+        json!({"id": "p", "title": "T", "options": options, "method": {"type": "irv"}, "status": "open"});
+    assert_eq!(world.ask("POST", "/v1/polls", poll.to_string()).await.status, 201);
+    let mut random = Random(7);
+    let mut voter = 0;
+    let mut vote = || {
+        let mut left = ids.to_vec();
+        let mut draw = || left.remove(usize::try_from(random.below(left.len() as u64)).expect("small"));
+        let ranking: Vec<_> = (0..ids.len()).map(|_| draw()).collect();
+        voter += 1;
+        json!({"voterId": format!("v{voter}"), "ballot": {"ranking": ranking}}).to_string()
+    };
+    let lines: Vec<_> = (0..7_000).map(|_| vote()).collect();
+    world.ask("POST", "/v1/polls/p/votes/batch", lines.join("\n")).await;
+    let mut before = 0;
+    for _ in 0..20 {
+        let counted = counted(&mut world).await;
+        assert!(counted >= before, "{counted} votes were counted after {before}");
+        before = counted;
+        assert_eq!(world.ask("POST", "/v1/polls/p/votes", vote()).await.status, 201);
+    }
+    world.play("POST /v1/polls/p/close").await;
+    assert_eq!(counted(&mut world).await, 7_020);
+}
+
+/// How many votes the results of the poll count: in all, and in the first round.
+async fn counted(world: &mut World) -> u64 {
+    let answer = world.ask("GET", "/v1/polls/p/results", String::new()).await;
+    let results = answer.json();
+    let tag = format!("\"{}\"", results["sequence"]);
+    assert_eq!(answer.headers["etag"], tag.as_str());
+    let tally = results["rounds"][0]["tally"].as_object().expect("a tally").values();
+    let first: u64 = tally.map(|votes| votes.as_str().expect("text").parse::<u64>().expect("a number")).sum();
+    assert_eq!(results["votes"], first);
+    first
+}
