@@ -152,10 +152,13 @@ impl<'a> Ranks<'a> {
     }
 
     /// The first ranks as one number, at so many bits an option; none where the ballot has no more ranks than these, or
-    /// one of them is not a single option.
+    /// one of them is not a single option that so many bits can name.
     pub(crate) fn key(self, ranks: usize, bits: u32) -> Option<u64> {
         let (shared, rest) = self.0.split_at_checked(ranks)?;
-        if rest.is_empty() || ranks == 0 || shared.iter().any(|code| *code >= MARKERS) {
+        if rest.is_empty()
+            || ranks == 0
+            || shared.iter().any(|code| *code >= MARKERS || u64::from(*code) >> bits > 0)
+        {
             return None;
         }
         Some(shared.iter().fold(0, |key, code| (key << bits) | u64::from(*code)))

@@ -4,24 +4,19 @@
 //! five. So ballots that agree in their first ranks move together as one paper, until these ranks are used up: most
 //! counts end before many are. The figures are the same, because whatever moves, moves at the same value.
 
-use hashbrown::{HashTable, hash_table::Entry};
-
 use crate::{
-    Weight,
-    packed::{PackedRank, Ranks},
+    BallotCounts, Figure, Profile, WEIGHT_UNIT,
+    intake::Reading,
+    packed::{PackedBallot, PackedRank, Ranks},
+    profile::NONE,
 };
-
-/// The ranks in which ballots of one paper agree.
-const SHARED_RANKS: u32 = 5;
-/// No further ballot.
-const NONE: u32 = u32::MAX;
 
 /// All papers of a count.
 pub(crate) struct Papers<'a> {
+    profile: &'a Profile,
     list: Vec<Paper<'a>>,
-    ballots: Vec<(Ranks<'a>, i128)>,
-    /// For each ballot the next one of the same paper.
-    next: Vec<u32>,
+    /// Whether all papers' weights are whole votes.
+    pub(crate) are_whole_votes: bool,
 }
 
 /// Ballots that move together.
@@ -35,14 +30,7 @@ pub(crate) struct Paper<'a> {
     pub(crate) value: u64,
     /// Up to where its ballots agree.
     shared: usize,
-    /// The first of its ballots.
-    first: u32,
-}
-
-/// A paper in the making. All that a further ballot changes lies together: there are a million of them to add.
-struct Bundle {
-    key: u64,
-    weight: i128,
+    /// The first of its ballots, if there are several.
     first: u32,
 }
 
@@ -73,38 +61,66 @@ impl Paper<'_> {
 }
 
 impl<'a> Papers<'a> {
-    /// The papers of ballots, each with its weight in millionths; `value` is one vote. Where `alone`, each ballot is a
+    /// The papers of a profile's ballots, and the numbers of all; `value` is one vote. Where `alone`, each ballot is a
     /// paper of its own.
-    pub(crate) fn new(ballots: Vec<(Ranks<'a>, i128)>, option_count: usize, value: u64, alone: bool) -> Self {
-        let bits = usize::BITS - option_count.leading_zeros();
-        let shared_ranks = if alone { 0 } else { SHARED_RANKS.min(u64::BITS / bits.max(1)) as usize };
-        let next = vec![NONE; ballots.len()];
-        let mut made = Self { list: Vec::new(), ballots, next };
-        let mut bundles: HashTable<Bundle> = HashTable::new();
-        for index in 0..made.ballots.len() {
-            let (ranks, weight) = made.ballots[index];
-            let number = small(index);
-            let Some(key) = ranks.key(shared_ranks, bits) else {
-                made.list.push(Paper::new(ranks, weight, value, usize::MAX, number));
-                continue;
-            };
-            match bundles.entry(spread(key), |bundle| bundle.key == key, |bundle| spread(bundle.key)) {
-                Entry::Occupied(mut bundle) => {
-                    let bundle = bundle.get_mut();
-                    bundle.weight += weight;
-                    made.next[index] = std::mem::replace(&mut bundle.first, number);
+    ///
+    /// A `reading` takes every ranking whose first ranks are single options that the profile has.
+    pub(crate) fn read(
+        profile: &'a Profile,
+        reading: impl Fn(PackedBallot<'a>) -> Reading<Ranks<'a>>,
+        value: u64,
+        alone: bool,
+    ) -> (BallotCounts, Self) {
+        let mut made = Self { profile, list: Vec::new(), are_whole_votes: true };
+        let mut are_whole_votes = true;
+        let (mut counted, mut blank, mut rejected) = (0, 0, 0);
+        let mut take = |ballot: PackedBallot<'a>, weight: i128, list: &mut Vec<Paper<'a>>| {
+            let option_count = profile.option_count();
+            let is_known = ballot.option_max().is_none_or(|option| usize::from(option) < option_count);
+            match if is_known { reading(ballot) } else { Reading::Rejected } {
+                Reading::Vote(ranks) => {
+                    counted += weight;
+                    are_whole_votes &= is_whole(weight);
+                    list.push(Paper::new(ranks, weight, value));
                 }
-                Entry::Vacant(bundle) => {
-                    bundle.insert(Bundle { key, weight, first: number });
-                }
+                Reading::Blank => blank += weight,
+                Reading::Rejected => rejected += weight,
             }
+        };
+        if alone || !profile.names_known_options() {
+            profile
+                .packed()
+                .for_each(|(ballot, total)| take(ballot, total.signed_millionths(), &mut made.list));
+        } else {
+            profile
+                .single()
+                .for_each(|(ballot, total)| take(ballot, total.signed_millionths(), &mut made.list));
+            made.take_bundles(value);
+            // What is whole in all is so in each; else it takes a look at each.
+            are_whole_votes &= profile.has_whole_votes()
+                || profile
+                    .bundles()
+                    .flat_map(|bundle| profile.bundled(bundle.first))
+                    .all(|(_, total)| is_whole(total.signed_millionths()));
+            counted += profile.bundles().map(|bundle| bundle.total.signed_millionths()).sum::<i128>();
         }
-        for Bundle { weight, first, .. } in bundles {
-            let is_alone = made.next[first as usize] == NONE;
-            let shared = if is_alone { usize::MAX } else { shared_ranks };
-            made.list.push(Paper::new(made.ballots[first as usize].0, weight, value, shared, first));
+        made.are_whole_votes = are_whole_votes;
+        let ballots = BallotCounts {
+            cast: Figure::millionths(counted + blank + rejected),
+            counted: Figure::millionths(counted),
+            blank: Figure::millionths(blank),
+            rejected: Figure::millionths(rejected),
+        };
+        (ballots, made)
+    }
+
+    fn take_bundles(&mut self, value: u64) {
+        for bundle in self.profile.bundles() {
+            let PackedBallot::Ranking(ranks) = self.profile.ballot(bundle.first) else { continue };
+            let paper = Paper::new(ranks, bundle.total.signed_millionths(), value);
+            let shared = self.profile.shared_ranks();
+            self.list.push(Paper { shared, first: bundle.first, ..paper });
         }
-        made
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -123,33 +139,26 @@ impl<'a> Papers<'a> {
     /// paper itself is used no more.
     pub(crate) fn take_apart(&mut self, index: u32) -> std::ops::Range<u32> {
         let begin = small(self.list.len());
-        let Paper { value, shared, mut first, .. } = *self.get(index);
-        while first != NONE {
-            let (ranks, weight) = self.ballots[first as usize];
-            let alone = Paper { place: shared, ..Paper::new(ranks, weight, value, usize::MAX, first) };
-            self.list.push(alone);
-            first = self.next[first as usize];
+        let Paper { value, shared, first, .. } = *self.get(index);
+        for (ballot, total) in self.profile.bundled(first) {
+            if let PackedBallot::Ranking(ranks) = ballot {
+                let alone = Paper::new(ranks, total.signed_millionths(), value);
+                self.list.push(Paper { place: shared, ..alone });
+            }
         }
         begin..small(self.list.len())
-    }
-
-    /// Whether all weights are whole votes.
-    pub(crate) fn are_whole_votes(&self) -> bool {
-        let one = i128::from(Weight::ONE.millionths());
-        self.ballots.iter().all(|(_, weight)| weight % one == 0)
     }
 }
 
 impl<'a> Paper<'a> {
-    fn new(ranks: Ranks<'a>, weight: i128, value: u64, shared: usize, ballot: u32) -> Self {
-        Self { ranks, weight, place: 0, value, shared, first: ballot }
+    /// A paper of one ballot.
+    fn new(ranks: Ranks<'a>, weight: i128, value: u64) -> Self {
+        Self { ranks, weight, place: 0, value, shared: usize::MAX, first: NONE }
     }
 }
 
-/// Mixes a key's bits, which are all in its lower end (the finaliser of MurmurHash3).
-fn spread(key: u64) -> u64 {
-    let key = (key ^ (key >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
-    (key ^ (key >> 33)).wrapping_mul(0xC4CE_B9FE_1A85_EC53)
+fn is_whole(weight: i128) -> bool {
+    weight % i128::from(WEIGHT_UNIT) == 0
 }
 
 /// A number of ballots in memory.

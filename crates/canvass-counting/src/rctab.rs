@@ -144,12 +144,15 @@ struct Release {
 
 impl<'a> Tabulation<'a> {
     fn run(task: &Task<'a>, procedure: &'a Procedure<'a>) -> Count {
-        let (ballots, votes) = intake::read(task.profile, intake::ranking);
+        let one = 10u64.pow(procedure.decimals);
+        // Where a repeated option ends a ballot, that may be anywhere, so each ballot is looked at by itself.
+        let exhausts = procedure.ranking.repeated_ranking == RepeatedRankingRule::Exhaust;
+        let (ballots, papers) = Papers::read(task.profile, intake::ranking, one, exhausts);
         let mut count = Count::new(task, ballots);
         if !count.is_contested() {
             return count;
         }
-        let mut tabulation = Self::new(procedure, task.seats, count.option_count, votes);
+        let mut tabulation = Self::new(procedure, task, papers, exhausts);
         let mut ties = Ties::new(task.tie_break);
         let end = tabulation.count(&mut ties);
         let tied = match end {
@@ -161,16 +164,8 @@ impl<'a> Tabulation<'a> {
         count.close(Election { elected: tabulation.elected, tied }, ties)
     }
 
-    fn new(
-        procedure: &'a Procedure<'a>,
-        seats: usize,
-        option_count: usize,
-        votes: Vec<(Ranks<'a>, i128)>,
-    ) -> Self {
-        let one = 10u64.pow(procedure.decimals);
-        let exhausts = procedure.ranking.repeated_ranking == RepeatedRankingRule::Exhaust;
-        // Where a repeated option ends a ballot, that may be anywhere, so each ballot is looked at by itself.
-        let papers = Papers::new(votes, option_count, one, exhausts);
+    fn new(procedure: &'a Procedure<'a>, task: &Task<'a>, papers: Papers<'a>, exhausts: bool) -> Self {
+        let option_count = task.profile.option_count();
         let repeats = if exhausts {
             (0..papers.len())
                 .map(|index| first_repeat(papers.get(small(index)).ranks, option_count))
@@ -178,11 +173,11 @@ impl<'a> Tabulation<'a> {
         } else {
             Vec::new()
         };
-        let whole_votes = papers.are_whole_votes();
+        let whole_votes = papers.are_whole_votes;
         Self {
             procedure,
-            seats,
-            one,
+            seats: task.seats,
+            one: 10u64.pow(procedure.decimals),
             papers,
             repeats,
             piles: vec![Vec::new(); option_count],

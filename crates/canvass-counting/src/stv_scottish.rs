@@ -27,12 +27,12 @@ const VOTE: i128 = ONE as i128 * WEIGHT_UNIT as i128;
 
 /// Counts by the Scottish rules.
 pub(crate) fn count_scottish(task: &Task<'_>) -> Count {
-    let (ballots, votes) = intake::read(task.profile, preferences);
+    let (ballots, papers) = Papers::read(task.profile, preferences, ONE, false);
     let mut count = Count::new(task, ballots);
     if !count.is_contested() {
         return count;
     }
-    let mut stages = Stages::new(task.seats, count.option_count, votes);
+    let mut stages = Stages::new(task.seats, count.option_count, papers);
     let mut ties = Ties::new(task.tie_break);
     let tied = stages.count(&mut ties).err().unwrap_or_default();
     count.rounds = stages.rounds;
@@ -91,10 +91,9 @@ type Undecided = Vec<OptionIndex>;
 
 impl<'a> Stages<'a> {
     /// The first stage (rules 45 and 46).
-    fn new(seats: usize, option_count: usize, votes: Vec<(Ranks<'a>, i128)>) -> Self {
+    fn new(seats: usize, option_count: usize, mut papers: Papers<'a>) -> Self {
         let mut piles = vec![Vec::new(); option_count];
         let mut tally = vec![0; option_count];
-        let mut papers = Papers::new(votes, option_count, ONE, false);
         for (index, _) in (0..).zip(0..papers.len()) {
             let paper = papers.get_mut(index);
             if let Next::Rank(PackedRank::One([first]), next) = paper.at(0) {
