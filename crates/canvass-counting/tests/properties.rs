@@ -336,8 +336,8 @@ fn hostile_profiles_are_counted() {
 }
 
 proptest! {
-    /// Ballots that agree in their first ranks are counted together. A rule that looks at each by itself must come to the
-    /// same, and ballots that were taken away again must leave nothing.
+    /// Ballots that agree in their first ranks are counted together. A rule that looks at each by itself must come to
+    /// the same, and ballots that were taken away again must leave nothing.
     #[test]
     fn counting_ballots_together_changes_nothing(
         orders in vec(Just((0..8).collect::<Vec<OptionIndex>>()).prop_shuffle(), 1..200),

@@ -72,8 +72,8 @@ pub struct OptionResult {
     pub id: OptionId,
     /// What people read.
     pub label: String,
-    /// Its votes: the ballots that choose or approve it, or rank it first, alone or with others, or give it more than 0;
-    /// a decimal string where votes have weights; absent where the count may not be seen.
+    /// Its votes: the ballots that choose or approve it, or rank it first, alone or with others, or give it more than
+    /// 0; a decimal string where votes have weights; absent where the count may not be seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     pub votes: Option<Figure>,

@@ -42,9 +42,10 @@ struct ResultsQuery {
 /// For anyone in a `public` or `open` poll, else for keys with the scope `results:read`, within the poll's
 /// `resultsVisible`: where the count may not be seen, `visible` is false and only the turnout is told.
 ///
-/// Methods that rank add `rounds` and `pairwise`, and so does STAR; methods that add up scores, points, dots or votes add
-/// `total` to each option, and `score` its `mean` too. The count of a poll with very many different ballots may be up to
-/// half a second behind the votes while it takes them; `sequence` says what is counted.
+/// Methods that rank add `rounds` and `pairwise`, and so does STAR; methods that add up scores, points, dots or votes
+/// add `total` to each option, and `score` its `mean` too. The count of a poll with very many different ballots may be
+/// up to half a second, or a few times as long as counting takes, behind the votes while it takes them; `sequence`
+/// says what is counted.
 #[utoipa::path(get, path = "/v1/polls/{poll}/results", tag = "results",
     params(("poll" = String, Path, description = "The poll's id"),
         ("voter" = Option<String>, Query, description = "In a poll whose results are for those who have voted: the voter to show them to (scope votes:read)"),

@@ -1,9 +1,9 @@
 //! Counts of polls whose method counts ballots and not only marks: off the way of votes, and at a bounded rate.
 //!
-//! A count is of one sequence, with the poll and the tally as they stood then. It is made when somebody asks for it,
-//! on a thread that may take its time, from a copy of the distinct ballots. Where these are few, whoever asks waits for
-//! the newest. Where they are many, a count that is there stands until the next one is made; but of a poll that is over, only
-//! the count of its last sequence will do.
+//! A count is of one sequence, with the poll and the tally as they stood then. It is made when somebody asks for it, on
+//! a thread that may take its time, from a copy of the distinct ballots. Where these are few, whoever asks waits for
+//! the newest. Where they are many, a count that is there stands until the next one is made; but of a poll that is
+//! over, only the count of its last sequence will do.
 //!
 //! A poll's counts take at most a part of one core's time, so that voting goes on beside them: after each, the next
 //! waits for a few times as long as it took. Of polls with many distinct ballots one is counted at a time, in memory
@@ -67,8 +67,8 @@ impl Slot {
         (reaches && newest.snapshot.poll.created_at == created_at).then_some(newest)
     }
 
-    /// The newest count, if it stands for the poll as it is now: there are many ballots to count, and it is young, or the
-    /// next one is not due yet or under way. A few are always counted anew: a voter looks for the vote just cast.
+    /// The newest count, if it stands for the poll as it is now: there are many ballots to count, and it is young, or
+    /// the next one is not due yet or under way. A few are always counted anew: a voter looks for the vote just cast.
     fn standing(&self, snapshot: &Snapshot) -> Option<Counted> {
         let newest = self.reaching(Sequence(0), snapshot.poll.created_at)?;
         if newest.ballots <= COUNTED_NEWEST_MAX
@@ -106,7 +106,8 @@ impl App {
         if let Some(counted) = slot.reaching(sequence, created_at).or_else(|| slot.standing(snapshot)) {
             return Ok(counted);
         }
-        // A count that was begun is finished, whether or not the caller still waits, so that none are made side by side.
+        // A count that was begun is finished, whether or not the caller still waits, so that none are made side by
+        // side.
         let (app, poll) = (self.clone(), snapshot.poll.id.clone());
         let counting = tokio::spawn(async move { app.count_anew(&slot, poll, sequence, created_at).await });
         let counted = counting.await.unwrap_or_else(|_| Err(StoreError::busy("the counting thread ended")));
