@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use canvass_counting::{
     Ballot, IrvRules, Method, MinimaxMeasure, OptionIndex, PairStrength, Profile, Rank, TieBreak, Total,
-    WigmRules, count,
+    Weight, WigmRules, count,
 };
 
 fn main() {
     let city = ballot_box(254_016, 13, 5);
     let ward = ballot_box(10_000, 11, 11);
     let poll = ballot_box(1_000_000, 10, 10);
+    let distinct = full_rankings(1_000_000, 10);
     let hostile = ballot_box(500, 500, 500);
     let irv = Method::Irv(IrvRules::default());
     measure("IRV, 254,016 ballots, 13 options, 5 ranks", &city, &irv, 1);
@@ -22,6 +23,7 @@ fn main() {
     measure("WIGM STV, 10,000 ballots, 11 options", &ward, &Method::StvWigm(WigmRules::default()), 4);
     measure("Schulze, 10,000 ballots, 11 options", &ward, &Method::Schulze, 1);
     measure("IRV, 1,000,000 ballots, 10 options", &poll, &irv, 1);
+    measure("IRV, 1,000,000 ballots that rank 10 options each", &distinct, &irv, 1);
     measure("Scottish STV, 1,000,000 ballots, 10 options", &poll, &Method::StvScottish, 4);
     for method in [
         irv,
@@ -54,6 +56,24 @@ fn ballot_box(ballots: usize, options: OptionIndex, ranks_max: usize) -> Profile
             Rank::One(left.remove(usize::try_from(place).expect("a place fits")))
         });
         profile.add_total(&Ballot::Ranking(ranks.collect()), Total::from_votes(1));
+    }
+    profile
+}
+
+/// Ballots that rank all options in a random order: hardly two are alike.
+fn full_rankings(ballots: usize, options: OptionIndex) -> Profile {
+    let mut state = 0x2545_F491_4F6C_DD1Du64;
+    let mut profile = Profile::new(usize::from(options));
+    for _ in 0..ballots {
+        let mut order: Vec<OptionIndex> = (0..options).collect();
+        for place in (1..order.len()).rev() {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let other = usize::try_from(state % (place as u64 + 1)).expect("a place fits");
+            order.swap(place, other);
+        }
+        profile.add(&Ballot::Ranking(order.into_iter().map(Rank::One).collect()), Weight::ONE);
     }
     profile
 }

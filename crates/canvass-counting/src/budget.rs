@@ -1,11 +1,12 @@
 //! Dot and quadratic voting: every ballot has a budget, and one that overspends is rejected whole.
 
 use crate::{
-    Ballot, Count, Figure, Score,
+    Count, Figure, Score,
     election::elect,
     intake::{self, Reading},
     method::Task,
-    score::{Marks, marks_are_distinct, sum_marks},
+    packed::{Marks, PackedBallot},
+    score::sum_marks,
     tie_break::Ties,
 };
 
@@ -13,25 +14,25 @@ use crate::{
 pub(crate) fn count_dot(task: &Task<'_>, dots: u32, per_option_max: Option<u32>) -> Count {
     let most = i64::from(per_option_max.unwrap_or(dots));
     count_allocations(task, |marks| {
-        let within = marks.iter().all(|&(_, dots)| (0..=most).contains(&i64::from(dots)));
-        within && marks.iter().map(|&(_, dots)| i64::from(dots)).sum::<i64>() <= i64::from(dots)
+        let within = marks.iter().all(|(_, dots)| (0..=most).contains(&i64::from(dots)));
+        within && marks.iter().map(|(_, dots)| i64::from(dots)).sum::<i64>() <= i64::from(dots)
     })
 }
 
 /// Counts votes that cost their square.
 pub(crate) fn count_quadratic(task: &Task<'_>, credits: u64, negative_votes: bool) -> Count {
     count_allocations(task, |marks| {
-        let allowed = negative_votes || marks.iter().all(|&(_, votes)| votes >= 0);
-        let cost: i128 = marks.iter().map(|&(_, votes)| i128::from(votes).pow(2)).sum();
+        let allowed = negative_votes || marks.iter().all(|(_, votes)| votes >= 0);
+        let cost: i128 = marks.iter().map(|(_, votes)| i128::from(votes).pow(2)).sum();
         allowed && cost <= i128::from(credits)
     })
 }
 
-fn count_allocations(task: &Task<'_>, within_budget: impl Fn(&Marks) -> bool) -> Count {
+fn count_allocations(task: &Task<'_>, within_budget: impl Fn(Marks<'_>) -> bool) -> Count {
     let (ballots, votes) = intake::read(task.profile, |ballot| match ballot {
-        Ballot::Allocation(marks) if marks.iter().all(|&(_, given)| given == 0) => Reading::Blank,
-        Ballot::Allocation(marks) if marks_are_distinct(marks) && within_budget(marks) => {
-            Reading::Vote(marks.as_slice())
+        PackedBallot::Allocation(marks) if marks.iter().all(|(_, given)| given == 0) => Reading::Blank,
+        PackedBallot::Allocation(marks) if marks.are_distinct() && within_budget(marks) => {
+            Reading::Vote(marks)
         }
         _ => Reading::Rejected,
     });

@@ -1,18 +1,19 @@
 //! Plurality and approval: choices are added up.
 
 use crate::{
-    Ballot, Count, ElectedBecause, Figure, OptionIndex, Rank, Round, Step,
+    Count, ElectedBecause, Figure, OptionIndex, Round, Step,
     election::elect,
     intake::{self, Reading},
     method::Task,
+    packed::{PackedBallot, PackedRank, Ranks},
     tie_break::Ties,
 };
 
 /// Counts one choice a ballot; a ballot with several is rejected.
 pub(crate) fn count_plurality(task: &Task<'_>) -> Count {
     count_choices(task, |ballot| match ballot {
-        Ballot::Choices(options) if options.len() <= 1 => choices(options),
-        Ballot::Ranking(ranks) => first_preference(ranks),
+        PackedBallot::Choices(options) if options.len() <= 1 => choices(options),
+        PackedBallot::Ranking(ranks) => first_preference(ranks),
         _ => Reading::Rejected,
     })
 }
@@ -20,7 +21,7 @@ pub(crate) fn count_plurality(task: &Task<'_>) -> Count {
 /// Counts every choice of every ballot once.
 pub(crate) fn count_approval(task: &Task<'_>) -> Count {
     count_choices(task, |ballot| match ballot {
-        Ballot::Choices(options) => choices(options),
+        PackedBallot::Choices(options) => choices(options),
         _ => Reading::Rejected,
     })
 }
@@ -35,16 +36,15 @@ fn choices(options: &[OptionIndex]) -> Reading<Vec<OptionIndex>> {
     Reading::Vote(distinct)
 }
 
-fn first_preference(ranks: &[Rank]) -> Reading<Vec<OptionIndex>> {
-    match ranks.first() {
-        Some(Rank::One(option)) => Reading::Vote(vec![*option]),
+fn first_preference(ranks: Ranks<'_>) -> Reading<Vec<OptionIndex>> {
+    match ranks.trimmed().and_then(|ranks| ranks.iter().next()) {
+        Some(PackedRank::One([option])) => Reading::Vote(vec![*option]),
         None => Reading::Blank,
-        Some(Rank::Skipped) if ranks.iter().all(|rank| *rank == Rank::Skipped) => Reading::Blank,
         Some(_) => Reading::Rejected,
     }
 }
 
-fn count_choices(task: &Task<'_>, reading: impl Fn(&Ballot) -> Reading<Vec<OptionIndex>>) -> Count {
+fn count_choices(task: &Task<'_>, reading: impl Fn(PackedBallot<'_>) -> Reading<Vec<OptionIndex>>) -> Count {
     let (ballots, votes) = intake::read(task.profile, reading);
     let mut count = Count::new(task, ballots);
     if votes.is_empty() {

@@ -1,8 +1,9 @@
 //! Reading a ranked ballot as an order of preference: for rules that compare options and do not walk through ranks.
 
 use crate::{
-    Ballot, OptionIndex, Rank,
+    OptionIndex,
     intake::{self, Reading},
+    packed::PackedBallot,
 };
 
 /// Options from the most preferred down, equally preferred ones together; unranked options are left out.
@@ -10,7 +11,7 @@ pub(crate) type Order = Vec<Vec<OptionIndex>>;
 
 /// The order of preference of a ranked ballot. A skipped rank changes nothing, nor does an overvote whose options are
 /// not known; of an option ranked again the first rank counts.
-pub(crate) fn order(ballot: &Ballot) -> Reading<Order> {
+pub(crate) fn order(ballot: PackedBallot<'_>) -> Reading<Order> {
     let ranks = match intake::ranking(ballot) {
         Reading::Vote(ranks) => ranks,
         Reading::Blank => return Reading::Blank,
@@ -18,13 +19,8 @@ pub(crate) fn order(ballot: &Ballot) -> Reading<Order> {
     };
     let mut seen = Vec::new();
     let mut order = Order::new();
-    for rank in ranks {
-        let options: &[OptionIndex] = match rank {
-            Rank::One(option) => std::slice::from_ref(option),
-            Rank::Equal(options) => options,
-            Rank::Skipped | Rank::Overvote => &[],
-        };
-        let new: Vec<_> = options.iter().copied().filter(|&option| see(&mut seen, option)).collect();
+    for rank in ranks.iter() {
+        let new: Vec<_> = rank.options().iter().copied().filter(|&option| see(&mut seen, option)).collect();
         if !new.is_empty() {
             order.push(new);
         }

@@ -3,29 +3,91 @@
 //! A count never needs to know who cast a ballot or when, and elections have far fewer distinct ballots than
 //! voters, so every method counts a profile.
 
-use rustc_hash::FxHashMap;
+use std::hash::{BuildHasher as _, RandomState};
 
-use crate::{Ballot, OptionIndex, Total, WEIGHT_UNIT, Weight};
+use hashbrown::HashTable;
+
+use crate::{
+    Ballot, OptionIndex, Total, WEIGHT_UNIT, Weight,
+    packed::{PackedBallot, pack},
+};
 
 /// The most votes that a profile holds: a million million ballots of the heaviest weight. Every rule's arithmetic has
 /// room for so many.
 pub const PROFILE_VOTES_MAX: Total =
     Total::from_millionths(1_000_000_000_000_000_000_000 * WEIGHT_UNIT as u128);
 
+/// Ballots that nobody casts any more are kept up to so many before they are cleared away, if they are the larger part.
+const UNUSED_KEPT_MAX: usize = 1_024;
+
 /// Distinct ballots and their weights, for a number of options.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// A ballot takes 2 bytes a mark (6 where marks are numbers), 30 bytes besides, and 5 to 9 in the table that finds it
+/// when it is cast again: about 58 bytes where ten options are ranked, and up to twice that just after the lists have
+/// grown. Of a ballot that was taken away so often that
+/// nobody casts it any more, the place is kept, until these are the larger part of all.
+///
+/// A copy has no such table until something is added to it, so that copying a profile to count it is quick.
+#[derive(Debug, Default)]
 pub struct Profile {
     option_count: usize,
-    ballots: FxHashMap<Ballot, Total>,
+    /// All ballots' codes, one after another.
+    codes: Vec<u16>,
+    /// Where each ballot's codes begin; they end where the next one's begin.
+    starts: Vec<usize>,
+    /// How much of each was cast.
+    totals: Vec<Total>,
+    /// For each the next one of the same bundle, or [`NONE`].
+    next: Vec<u32>,
+    /// Rankings by their first ranks.
+    bundles: Vec<Bundle>,
+    /// The ballots that are in no bundle.
+    single: Vec<u32>,
+    /// Finds ballots and bundles; none in a copy.
+    finder: Option<Finder>,
+    /// How many ballots' totals are no whole votes.
+    fractional: usize,
+    /// Drawn at random, so that no voters can choose ballots that take long to find. Nothing that is counted or shown
+    /// depends on it.
+    hash_key: RandomState,
+    /// Ballots of which nothing is cast.
+    unused: usize,
     /// The sum of all weights, so that the limit is checked without a walk over the ballots.
     total: Total,
+    /// The highest option that any ballot names.
+    option_max: Option<OptionIndex>,
+    /// The codes of the ballot in hand.
+    scratch: Vec<u16>,
+}
+
+/// Rankings that agree in their first ranks. Of a million ballots that rank ten options hardly two are alike, but there
+/// are only 30,240 ways to rank the first five, and most counts in rounds end before many ballots get further.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bundle {
+    /// How much of them was cast.
+    pub(crate) total: Total,
+    /// One of the ballots; `Profile::next` leads to the others.
+    pub(crate) first: u32,
+    key: u64,
+}
+
+/// The ranks in which the ballots of a bundle agree.
+const SHARED_RANKS: u32 = 5;
+/// No further ballot.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Finds ballots by their codes, and bundles by their keys.
+#[derive(Debug, Default)]
+struct Finder {
+    ballots: HashTable<u32>,
+    bundles: HashTable<u32>,
 }
 
 impl Profile {
     /// A profile without ballots. There are at most as many options as an index can name.
     pub fn new(option_count: usize) -> Self {
         let option_count = option_count.min(usize::from(OptionIndex::MAX));
-        Self { option_count, ballots: FxHashMap::default(), total: Total::ZERO }
+        Self { option_count, ..Self::default() }
     }
 
     /// How many options can be marked.
@@ -40,12 +102,25 @@ impl Profile {
 
     /// How many distinct ballots there are.
     pub fn len(&self) -> usize {
-        self.ballots.len()
+        self.starts.len() - self.unused
     }
 
     /// Whether no ballot was cast.
     pub fn is_empty(&self) -> bool {
-        self.ballots.is_empty()
+        self.len() == 0
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.codes.capacity() * size_of::<u16>()
+            + self.starts.capacity() * size_of::<usize>()
+            + self.totals.capacity() * size_of::<Total>()
+            + (self.next.capacity() + self.single.capacity()) * size_of::<u32>()
+            + self.bundles.capacity() * size_of::<Bundle>()
+            + self
+                .finder
+                .as_ref()
+                .map_or(0, |finder| finder.ballots.allocation_size() + finder.bundles.allocation_size())
     }
 
     /// Adds one ballot.
@@ -57,18 +132,20 @@ impl Profile {
     ///
     /// What would lift the profile over [`PROFILE_VOTES_MAX`] is not added: a reader of files refuses such counts by
     /// comparing with [`Profile::total`] first, and votes that were cast one by one never come near it.
+    ///
+    /// # Panics
+    /// If there are more than 4,294,967,295 distinct ballots, which take over 100 GB.
     pub fn add_total(&mut self, ballot: &Ballot, total: Total) {
         let room = PROFILE_VOTES_MAX.millionths() - self.total.millionths();
         let total = Total::from_millionths(total.millionths().min(room));
         if total == Total::ZERO {
             return;
         }
-        self.total = Total::from_millionths(self.total.millionths() + total.millionths());
-        let sum = match self.ballots.get_mut(ballot) {
-            Some(sum) => sum,
-            None => self.ballots.entry(ballot.clone()).or_default(),
+        let index = match self.find(ballot) {
+            Some(index) => index,
+            None => self.push_scratch(),
         };
-        *sum = Total::from_millionths(sum.millionths() + total.millionths());
+        self.change(index, |sum| Total::from_millionths(sum.millionths() + total.millionths()));
     }
 
     /// Takes away one ballot that was added before, as a changed or withdrawn vote does.
@@ -76,23 +153,247 @@ impl Profile {
     /// # Panics
     /// If the ballot was never added.
     pub fn remove(&mut self, ballot: &Ballot, weight: Weight) {
-        let sum = self.ballots.get_mut(ballot).expect("only a ballot that was added is taken away");
-        sum.remove(weight);
-        self.total.remove(weight);
-        if *sum == Total::ZERO {
-            self.ballots.remove(ballot);
+        let index = self.find(ballot).expect("only a ballot that was added is taken away");
+        self.change(index, |mut sum| {
+            sum.remove(weight);
+            sum
+        });
+        if self.unused > UNUSED_KEPT_MAX && self.unused > self.starts.len() / 2 {
+            self.clear_unused();
         }
     }
 
     /// The distinct ballots in no particular order, each with its weight.
-    pub fn iter(&self) -> impl Iterator<Item = (&Ballot, Total)> {
-        self.ballots.iter().map(|(ballot, total)| (ballot, *total))
+    pub fn iter(&self) -> impl Iterator<Item = (Ballot, Total)> {
+        self.packed().map(|(ballot, total)| (ballot.unpack(), total))
     }
 
     /// The distinct ballots in a stable order, for reports and for rules that read ballots one after another.
-    pub fn sorted(&self) -> Vec<(&Ballot, Total)> {
+    pub fn sorted(&self) -> Vec<(Ballot, Total)> {
         let mut ballots: Vec<_> = self.iter().collect();
-        ballots.sort_unstable_by(|a, b| a.0.cmp(b.0));
+        ballots.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         ballots
     }
+
+    /// The distinct ballots as they are kept.
+    pub(crate) fn packed(&self) -> impl Iterator<Item = (PackedBallot<'_>, Total)> {
+        let ends = self.starts.iter().skip(1).copied().chain([self.codes.len()]);
+        let places = self.starts.iter().copied().zip(ends).zip(&self.totals);
+        places
+            .filter(|(_, total)| **total > Total::ZERO)
+            .map(|((start, end), total)| (PackedBallot::of(&self.codes[start..end]), *total))
+    }
+
+    /// Whether no ballot names an option that there is not, so that no ballot needs to be looked at for it.
+    pub(crate) fn names_known_options(&self) -> bool {
+        self.option_max.is_none_or(|option| usize::from(option) < self.option_count)
+    }
+
+    /// The distinct ballots that are in no bundle.
+    pub(crate) fn single(&self) -> impl Iterator<Item = (PackedBallot<'_>, Total)> {
+        self.single
+            .iter()
+            .map(|&index| (self.ballot(index), self.totals[index as usize]))
+            .filter(|(_, total)| *total > Total::ZERO)
+    }
+
+    /// The bundles of which anything is cast.
+    pub(crate) fn bundles(&self) -> impl Iterator<Item = Bundle> {
+        self.bundles.iter().copied().filter(|bundle| bundle.total > Total::ZERO)
+    }
+
+    /// The ballots of a bundle of which anything is cast.
+    pub(crate) fn bundled(&self, first: u32) -> impl Iterator<Item = (PackedBallot<'_>, Total)> {
+        let mut index = first;
+        let indexes = std::iter::from_fn(move || {
+            let this = (index != NONE).then_some(index)?;
+            index = self.next[this as usize];
+            Some(this)
+        });
+        indexes
+            .map(|index| (self.ballot(index), self.totals[index as usize]))
+            .filter(|(_, total)| *total > Total::ZERO)
+    }
+
+    /// The ranks in which the ballots of a bundle agree.
+    pub(crate) fn shared_ranks(&self) -> usize {
+        SHARED_RANKS.min(u64::BITS / self.key_bits()) as usize
+    }
+
+    /// Whether all ballots' totals are whole votes.
+    pub(crate) fn has_whole_votes(&self) -> bool {
+        self.fractional == 0
+    }
+
+    pub(crate) fn ballot(&self, index: u32) -> PackedBallot<'_> {
+        PackedBallot::of(self.codes_of(index as usize))
+    }
+
+    /// Gives the ballot whose codes are in `scratch` another total.
+    fn change(&mut self, index: usize, change: impl Fn(Total) -> Total) {
+        let (before, after) = (self.totals[index], change(self.totals[index]));
+        self.totals[index] = after;
+        let apply =
+            |sum: Total| Total::from_millionths(sum.millionths() + after.millionths() - before.millionths());
+        self.total = apply(self.total);
+        if let Some(bundle) = self.bundle_of_scratch() {
+            self.bundles[bundle].total = apply(self.bundles[bundle].total);
+        }
+        let is_fractional =
+            |total: Total| usize::from(!total.millionths().is_multiple_of(WEIGHT_UNIT.into()));
+        let is_unused = |total: Total| usize::from(total == Total::ZERO);
+        self.fractional = self.fractional + is_fractional(after) - is_fractional(before);
+        self.unused = self.unused + is_unused(after) - is_unused(before);
+    }
+
+    /// The ballot's place, if it has one; its codes are in `scratch` then, in any case.
+    fn find(&mut self, ballot: &Ballot) -> Option<usize> {
+        self.scratch.clear();
+        pack(ballot, &mut self.scratch);
+        if self.finder.is_none() {
+            self.finder = Some(self.make_finder());
+        }
+        self.find_packed(&self.scratch, self.finder.as_ref()?)
+    }
+
+    fn find_packed(&self, codes: &[u16], finder: &Finder) -> Option<usize> {
+        let is_same = |index: &u32| self.codes_of(*index as usize) == codes;
+        finder.ballots.find(self.hash(codes), is_same).map(|index| *index as usize)
+    }
+
+    fn bundle_of_scratch(&self) -> Option<usize> {
+        let key = self.key(&self.scratch)?;
+        let is_same = |bundle: &u32| self.bundles[*bundle as usize].key == key;
+        let found = self.finder.as_ref()?.bundles.find(self.hash_key.hash_one(key), is_same);
+        found.map(|bundle| *bundle as usize)
+    }
+
+    /// What tells the bundle of a ballot; none where it is in none.
+    fn key(&self, codes: &[u16]) -> Option<u64> {
+        match PackedBallot::of(codes) {
+            PackedBallot::Ranking(ranks) => ranks.key(self.shared_ranks(), self.key_bits()),
+            _ => None,
+        }
+    }
+
+    /// Bits that tell the options apart; an option that the poll does not have is told apart from none.
+    fn key_bits(&self) -> u32 {
+        (usize::BITS - self.option_count.leading_zeros()).max(1)
+    }
+
+    fn make_finder(&self) -> Finder {
+        let mut finder = Finder {
+            ballots: HashTable::with_capacity(self.starts.len()),
+            bundles: HashTable::with_capacity(self.bundles.len()),
+        };
+        for index in 0..self.starts.len() {
+            let hash_of = |index: &u32| self.hash(self.codes_of(*index as usize));
+            finder.ballots.insert_unique(self.hash(self.codes_of(index)), number(index), hash_of);
+        }
+        for (index, bundle) in self.bundles.iter().enumerate() {
+            let hash_of = |index: &u32| self.hash_key.hash_one(self.bundles[*index as usize].key);
+            finder.bundles.insert_unique(self.hash_key.hash_one(bundle.key), number(index), hash_of);
+        }
+        finder
+    }
+
+    /// A place for the ballot whose codes are in `scratch`, and in its bundle.
+    fn push_scratch(&mut self) -> usize {
+        let index = self.starts.len();
+        self.starts.push(self.codes.len());
+        self.codes.extend_from_slice(&self.scratch);
+        self.totals.push(Total::ZERO);
+        self.unused += 1;
+        self.option_max = self.option_max.max(PackedBallot::of(&self.scratch).option_max());
+        let (bundle, key) = (self.bundle_of_scratch(), self.key(&self.scratch));
+        let mut finder = self.finder.take().unwrap_or_default();
+        let hash_of = |index: &u32| self.hash(self.codes_of(*index as usize));
+        finder.ballots.insert_unique(self.hash(&self.scratch), number(index), hash_of);
+        match (bundle, key) {
+            (Some(bundle), _) => {
+                self.next.push(std::mem::replace(&mut self.bundles[bundle].first, number(index)));
+            }
+            (None, Some(key)) => {
+                self.next.push(NONE);
+                let bundle = number(self.bundles.len());
+                self.bundles.push(Bundle { total: Total::ZERO, first: number(index), key });
+                let hash_of = |index: &u32| self.hash_key.hash_one(self.bundles[*index as usize].key);
+                finder.bundles.insert_unique(self.hash_key.hash_one(key), bundle, hash_of);
+            }
+            (None, None) => {
+                self.next.push(NONE);
+                self.single.push(number(index));
+            }
+        }
+        self.finder = Some(finder);
+        index
+    }
+
+    fn hash(&self, codes: &[u16]) -> u64 {
+        self.hash_key.hash_one(codes)
+    }
+
+    fn codes_of(&self, index: usize) -> &[u16] {
+        let end = self.starts.get(index + 1).copied().unwrap_or(self.codes.len());
+        &self.codes[self.starts[index]..end]
+    }
+
+    /// Gives back the memory of ballots that nobody casts any more.
+    fn clear_unused(&mut self) {
+        let mut kept = Self { finder: Some(Finder::default()), ..Self::new(self.option_count) };
+        for index in 0..self.starts.len() {
+            if self.totals[index] > Total::ZERO {
+                kept.scratch.clear();
+                kept.scratch.extend_from_slice(self.codes_of(index));
+                let place = kept.push_scratch();
+                kept.change(place, |_| self.totals[index]);
+            }
+        }
+        *self = kept;
+    }
+}
+
+impl Clone for Profile {
+    fn clone(&self) -> Self {
+        let mut copy = Self::new(self.option_count);
+        copy.clone_from(self);
+        copy
+    }
+
+    /// Copies into the memory that is there.
+    fn clone_from(&mut self, source: &Self) {
+        self.option_count = source.option_count;
+        self.codes.clone_from(&source.codes);
+        self.starts.clone_from(&source.starts);
+        self.totals.clone_from(&source.totals);
+        self.next.clone_from(&source.next);
+        self.bundles.clone_from(&source.bundles);
+        self.single.clone_from(&source.single);
+        self.fractional = source.fractional;
+        self.finder = None;
+        self.unused = source.unused;
+        self.total = source.total;
+        self.option_max = source.option_max;
+    }
+}
+
+impl PartialEq for Profile {
+    /// Equal as counts are: the same ballots with the same weights, in whatever order they came.
+    fn eq(&self, other: &Self) -> bool {
+        if (self.option_count, self.total, self.len()) != (other.option_count, other.total, other.len()) {
+            return false;
+        }
+        let made = other.finder.is_none().then(|| other.make_finder());
+        let Some(finder) = other.finder.as_ref().or(made.as_ref()) else { return false };
+        (0..self.starts.len()).all(|index| {
+            let found = other.find_packed(self.codes_of(index), finder);
+            self.totals[index] == found.map_or(Total::ZERO, |index| other.totals[index])
+        })
+    }
+}
+
+impl Eq for Profile {}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("more distinct ballots than memory can hold")
 }

@@ -5,12 +5,16 @@
 //! are elected, else some are eliminated, and only the ballots of those move. The vocabulary and the order of the tests
 //! follow RCTab's documentation, so that its reports can be compared figure by figure.
 
-use rustc_hash::FxHashMap;
-
 use crate::{
     Count, Destination, ElectedBecause, EliminatedBecause, Figure, Inactive, IrvRules, OptionIndex,
-    OvervoteRule, Rank, RankingRules, RepeatedRankingRule, Round, Step, TiePurpose, TieRule, Transfer,
-    WEIGHT_UNIT, WigmRules, WinnerMode, election::Election, intake, method::Task, tie_break::Ties,
+    OvervoteRule, RankingRules, RepeatedRankingRule, Round, Step, TiePurpose, TieRule, Transfer, WEIGHT_UNIT,
+    WigmRules, WinnerMode,
+    election::Election,
+    intake,
+    method::Task,
+    packed::{PackedRank, Ranks},
+    papers::{Next, Papers},
+    tie_break::Ties,
     wide::multiply_divide,
 };
 
@@ -67,19 +71,6 @@ enum State {
     Eliminated,
 }
 
-/// One distinct ballot on its way through the options.
-struct Paper<'a> {
-    ranks: &'a [Rank],
-    /// In millionths of a vote.
-    weight: i128,
-    /// The rank, from 0, where the ballot lies or where it is to go on from.
-    place: usize,
-    /// What is left of one vote, in units of the last place.
-    value: u64,
-    /// The first rank that repeats an option, where that exhausts the ballot.
-    repeats_at: usize,
-}
-
 /// Where a ballot goes.
 enum Landing {
     On(OptionIndex),
@@ -87,6 +78,14 @@ enum Landing {
     Overvote,
     Repeated,
     Skipped,
+    /// Its ballots go different ways.
+    Apart,
+}
+
+/// The votes of one option that move.
+struct Moved {
+    to_options: Vec<i128>,
+    to_inactive: i128,
 }
 
 /// A count under way. All votes are in units of the last place, times millionths.
@@ -95,7 +94,9 @@ struct Tabulation<'a> {
     seats: usize,
     /// One vote of weight one.
     one: u64,
-    papers: Vec<Paper<'a>>,
+    papers: Papers<'a>,
+    /// The place of the first rank that repeats an option; only where that exhausts the ballot.
+    repeats: Vec<usize>,
     /// The papers that lie with each option, by index.
     piles: Vec<Vec<u32>>,
     tally: Vec<i128>,
@@ -121,6 +122,12 @@ struct InactiveVotes {
     residual: i128,
 }
 
+impl Moved {
+    fn new(option_count: usize) -> Self {
+        Self { to_options: vec![0; option_count], to_inactive: 0 }
+    }
+}
+
 /// Why a count is over.
 enum End {
     Done,
@@ -137,12 +144,15 @@ struct Release {
 
 impl<'a> Tabulation<'a> {
     fn run(task: &Task<'a>, procedure: &'a Procedure<'a>) -> Count {
-        let (ballots, votes) = intake::read(task.profile, intake::ranking);
+        let one = 10u64.pow(procedure.decimals);
+        // Where a repeated option ends a ballot, that may be anywhere, so each ballot is looked at by itself.
+        let exhausts = procedure.ranking.repeated_ranking == RepeatedRankingRule::Exhaust;
+        let (ballots, papers) = Papers::read(task.profile, intake::ranking, one, exhausts);
         let mut count = Count::new(task, ballots);
         if !count.is_contested() {
             return count;
         }
-        let mut tabulation = Self::new(procedure, task.seats, count.option_count, votes);
+        let mut tabulation = Self::new(procedure, task, papers, exhausts);
         let mut ties = Ties::new(task.tie_break);
         let end = tabulation.count(&mut ties);
         let tied = match end {
@@ -154,24 +164,22 @@ impl<'a> Tabulation<'a> {
         count.close(Election { elected: tabulation.elected, tied }, ties)
     }
 
-    fn new(
-        procedure: &'a Procedure<'a>,
-        seats: usize,
-        option_count: usize,
-        votes: Vec<(&'a [Rank], i128)>,
-    ) -> Self {
-        let one = 10u64.pow(procedure.decimals);
-        let exhausts = procedure.ranking.repeated_ranking == RepeatedRankingRule::Exhaust;
-        let whole_votes = votes.iter().all(|(_, weight)| weight % i128::from(WEIGHT_UNIT) == 0);
-        let paper = |(ranks, weight)| {
-            let repeats_at = if exhausts { first_repeat(ranks, option_count) } else { usize::MAX };
-            Paper { ranks, weight, place: 0, value: one, repeats_at }
+    fn new(procedure: &'a Procedure<'a>, task: &Task<'a>, papers: Papers<'a>, exhausts: bool) -> Self {
+        let option_count = task.profile.option_count();
+        let repeats = if exhausts {
+            (0..papers.len())
+                .map(|index| first_repeat(papers.get(small(index)).ranks, option_count))
+                .collect()
+        } else {
+            Vec::new()
         };
+        let whole_votes = papers.are_whole_votes;
         Self {
             procedure,
-            seats,
-            one,
-            papers: votes.into_iter().map(paper).collect(),
+            seats: task.seats,
+            one: 10u64.pow(procedure.decimals),
+            papers,
+            repeats,
             piles: vec![Vec::new(); option_count],
             tally: vec![0; option_count],
             states: vec![State::Continuing; option_count],
@@ -426,49 +434,49 @@ impl<'a> Tabulation<'a> {
 
     /// Puts every ballot with the first option that it counts for.
     fn deal_first_ranks(&mut self) {
-        for index in 0..self.papers.len() {
-            let landing = self.land(&self.papers[index], 0);
-            self.put(index, landing);
+        let mut moved = Moved::new(self.states.len());
+        for index in 0..small(self.papers.len()) {
+            self.advance(index, &mut moved);
         }
     }
 
     /// Moves the ballots of the options that were elected or eliminated.
     fn release(&mut self, releases: &[Release]) -> Vec<Transfer> {
-        let mut moved = FxHashMap::default();
         let is_final = self.uses_surpluses() && self.elected.len() >= self.seats;
         let piles: Vec<_> = releases
             .iter()
             .map(|release| std::mem::take(&mut self.piles[usize::from(release.option)]))
             .collect();
+        let mut transfers = Vec::new();
         for (release, pile) in releases.iter().zip(&piles) {
+            let mut moved = Moved::new(self.states.len());
             let mut kept = 0;
             for &index in pile {
-                let index = index as usize;
                 kept += self.reduce_value(index, release.fraction);
-                let votes = self.papers[index].weight * i128::from(self.papers[index].value);
-                let destination = if is_final {
+                if is_final {
+                    let votes = self.papers.get(index).votes();
                     self.inactive.final_surplus += votes;
-                    Destination::Inactive
+                    moved.to_inactive += votes;
                 } else {
-                    let landing = self.land(&self.papers[index], self.papers[index].place + 1);
-                    self.put(index, landing)
-                };
-                *moved.entry((release.option, destination)).or_insert(0) += votes;
+                    self.advance(index, &mut moved);
+                }
             }
             let residual = if release.is_winner { (kept - self.threshold).max(0) } else { 0 };
             self.inactive.residual += residual;
-            *moved.entry((release.option, Destination::Residual)).or_insert(0) += residual;
             self.tally[usize::from(release.option)] = kept - residual;
+            let to_options = (0..).map(Destination::Option).zip(moved.to_options);
+            let others = [(Destination::Inactive, moved.to_inactive), (Destination::Residual, residual)];
+            let paths = to_options.chain(others);
+            let transfer = |(to, votes)| Transfer { from: release.option, to, votes: self.figure(votes) };
+            transfers.extend(paths.filter(|(_, votes)| *votes > 0).map(transfer));
         }
-        let mut transfers: Vec<_> = moved.into_iter().filter(|(_, votes)| *votes > 0).collect();
-        transfers.sort_unstable_by_key(|(path, _)| *path);
-        let transfer = |((from, to), votes)| Transfer { from, to, votes: self.figure(votes) };
-        transfers.into_iter().map(transfer).collect()
+        transfers.sort_unstable_by_key(|transfer| (transfer.from, transfer.to));
+        transfers
     }
 
     /// Leaves a ballot only the part of its value that moves on; gives the votes that stay.
-    fn reduce_value(&mut self, index: usize, fraction: u64) -> i128 {
-        let paper = &mut self.papers[index];
+    fn reduce_value(&mut self, index: u32, fraction: u64) -> i128 {
+        let paper = self.papers.get_mut(index);
         let product = u128::from(paper.value) * u128::from(fraction) / u128::from(self.one);
         let moving = u64::try_from(product).unwrap_or(paper.value);
         let kept = paper.value - moving;
@@ -476,57 +484,79 @@ impl<'a> Tabulation<'a> {
         i128::from(kept) * paper.weight
     }
 
-    /// Puts a ballot where it goes, and adds it to the tally there.
-    fn put(&mut self, index: usize, (landing, place): (Landing, usize)) -> Destination {
-        let paper = &mut self.papers[index];
-        paper.place = place;
-        let votes = paper.weight * i128::from(paper.value);
+    /// Moves a paper to where it counts next.
+    fn advance(&mut self, index: u32, moved: &mut Moved) {
+        match self.land(index) {
+            (Landing::Apart, _) => {
+                for index in self.papers.take_apart(index) {
+                    let landing = self.land(index);
+                    self.put(index, landing, moved);
+                }
+            }
+            landing => self.put(index, landing, moved),
+        }
+    }
+
+    /// Puts a paper where it goes, and adds it to the tally there.
+    fn put(&mut self, index: u32, (landing, next): (Landing, usize), moved: &mut Moved) {
+        let paper = self.papers.get_mut(index);
+        paper.place = next;
+        let votes = paper.votes();
         let inactive = match landing {
             Landing::On(option) => {
                 self.tally[usize::from(option)] += votes;
-                self.piles[usize::from(option)].push(u32::try_from(index).expect("a profile fits in memory"));
-                return Destination::Option(option);
+                self.piles[usize::from(option)].push(index);
+                moved.to_options[usize::from(option)] += votes;
+                return;
             }
-            Landing::Exhausted => &mut self.inactive.exhausted_choices,
+            Landing::Exhausted | Landing::Apart => &mut self.inactive.exhausted_choices,
             Landing::Overvote => &mut self.inactive.overvotes,
             Landing::Repeated => &mut self.inactive.repeated_rankings,
             Landing::Skipped => &mut self.inactive.skipped_rankings,
         };
         *inactive += votes;
-        Destination::Inactive
+        moved.to_inactive += votes;
     }
 
-    /// Where a ballot goes from a rank on, and at which rank it ends up.
-    fn land(&self, paper: &Paper<'_>, from: usize) -> (Landing, usize) {
+    /// Where a paper goes from its place on, and the place after the rank that says so.
+    fn land(&self, index: u32) -> (Landing, usize) {
         let rules = self.procedure.ranking;
+        let paper = self.papers.get(index);
+        let repeats_at = self.repeats.get(index as usize).copied().unwrap_or(usize::MAX);
+        let mut place = paper.place;
         let mut skipped = 0;
-        for (place, rank) in paper.ranks.iter().enumerate().skip(from) {
-            if *rank == Rank::Skipped {
+        loop {
+            let (rank, next) = match paper.at(place) {
+                Next::Rank(rank, next) => (rank, next),
+                Next::Apart => return (Landing::Apart, place),
+                Next::End => return (Landing::Exhausted, place),
+            };
+            if rank == PackedRank::Skipped {
                 skipped += 1;
+                place = next;
                 continue;
             }
             if rules.skipped_ranks_max.is_some_and(|most| skipped > most) {
-                return (Landing::Skipped, place);
+                return (Landing::Skipped, next);
             }
             skipped = 0;
-            if place >= paper.repeats_at {
-                return (Landing::Repeated, place);
+            if place >= repeats_at {
+                return (Landing::Repeated, next);
             }
-            match self.read_rank(rank) {
-                Some(Landing::On(option)) => return (Landing::On(option), place),
-                Some(landing) => return (landing, place),
-                None => {}
+            if let Some(landing) = self.read_rank(rank) {
+                return (landing, next);
             }
+            place = next;
         }
-        (Landing::Exhausted, paper.ranks.len())
     }
 
     /// What one rank does with the ballot; nothing where the next rank counts.
-    fn read_rank(&self, rank: &Rank) -> Option<Landing> {
+    fn read_rank(&self, rank: PackedRank<'_>) -> Option<Landing> {
         match (rank, self.procedure.ranking.overvote) {
-            (Rank::One(option), _) => self.is_continuing(*option).then_some(Landing::On(*option)),
-            (Rank::Skipped, _) | (Rank::Equal(_) | Rank::Overvote, OvervoteRule::AlwaysSkipToNext) => None,
-            (Rank::Equal(options), OvervoteRule::ExhaustIfMultipleContinuing) => {
+            (PackedRank::One([option]), _) => self.is_continuing(*option).then_some(Landing::On(*option)),
+            (PackedRank::Skipped, _)
+            | (PackedRank::Equal(_) | PackedRank::Overvote, OvervoteRule::AlwaysSkipToNext) => None,
+            (PackedRank::Equal(options), OvervoteRule::ExhaustIfMultipleContinuing) => {
                 let mut continuing = options.iter().filter(|&&option| self.is_continuing(option));
                 match (continuing.next(), continuing.next()) {
                     (None, _) => None,
@@ -534,7 +564,7 @@ impl<'a> Tabulation<'a> {
                     (Some(_), Some(_)) => Some(Landing::Overvote),
                 }
             }
-            (Rank::Equal(_), OvervoteRule::ExhaustImmediately) | (Rank::Overvote, _) => {
+            (PackedRank::Equal(_), OvervoteRule::ExhaustImmediately) | (PackedRank::Overvote, _) => {
                 Some(Landing::Overvote)
             }
         }
@@ -611,18 +641,23 @@ impl<'a> Tabulation<'a> {
     }
 }
 
-/// The first rank, from 0, that holds an option which an earlier rank holds too.
-fn first_repeat(ranks: &[Rank], option_count: usize) -> usize {
+/// The place of the first rank that holds an option which an earlier rank holds too.
+fn first_repeat(ranks: Ranks<'_>, option_count: usize) -> usize {
     let mut seen = vec![false; option_count];
-    let repeats = |rank: &Rank| {
-        let options: &[OptionIndex] = match rank {
-            Rank::One(option) => std::slice::from_ref(option),
-            Rank::Equal(options) => options,
-            Rank::Skipped | Rank::Overvote => &[],
-        };
-        options.iter().any(|&option| std::mem::replace(&mut seen[usize::from(option)], true))
-    };
-    ranks.iter().position(repeats).unwrap_or(usize::MAX)
+    let mut repeats = |&option: &OptionIndex| std::mem::replace(&mut seen[usize::from(option)], true);
+    let mut place = 0;
+    while let Some((rank, next)) = ranks.at(place) {
+        if rank.options().iter().any(&mut repeats) {
+            return place;
+        }
+        place = next;
+    }
+    usize::MAX
+}
+
+/// A number of papers in memory.
+fn small(number: usize) -> u32 {
+    u32::try_from(number).expect("papers fit in memory")
 }
 
 /// The tied options that differ from the others in the latest earlier round where any do, then in the one before, and

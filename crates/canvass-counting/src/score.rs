@@ -1,23 +1,21 @@
 //! Score and STAR: scores are added up, and for STAR the two best meet in a runoff on the same ballots.
 
 use crate::{
-    Ballot, Count, ElectedBecause, Figure, OptionIndex, Pairwise, Round, Score, ScoreAggregate, Step,
-    TiePurpose, TieRule, Total,
+    Count, ElectedBecause, Figure, OptionIndex, Pairwise, Round, Score, ScoreAggregate, Step, TiePurpose,
+    TieRule, Total,
     election::{Election, elect, highest},
     intake::{self, Reading},
     method::Task,
+    packed::{Marks, PackedBallot},
     tie_break::Ties,
 };
 
-/// The marks of a ballot that gives numbers to options.
-pub(crate) type Marks = [(OptionIndex, i32)];
-
 /// Adds up numbers that ballots give to options: for each option the sum, and the weight of the ballots that mark it.
 /// Both in millionths.
-pub(crate) fn sum_marks(option_count: usize, votes: &[(&Marks, i128)]) -> Vec<(i128, i128)> {
+pub(crate) fn sum_marks(option_count: usize, votes: &[(Marks<'_>, i128)]) -> Vec<(i128, i128)> {
     let mut sums = vec![(0i128, 0i128); option_count];
     for &(marks, weight) in votes {
-        for &(option, mark) in marks {
+        for (option, mark) in marks.iter() {
             let (sum, raters) = &mut sums[usize::from(option)];
             *sum += weight * i128::from(mark);
             *raters += weight;
@@ -26,16 +24,11 @@ pub(crate) fn sum_marks(option_count: usize, votes: &[(&Marks, i128)]) -> Vec<(i
     sums
 }
 
-/// Whether each option is marked once at most.
-pub(crate) fn marks_are_distinct(marks: &Marks) -> bool {
-    marks.is_sorted_by(|a, b| a.0 < b.0)
-}
-
 /// Counts scores by their sum or their mean.
 pub(crate) fn count_score(task: &Task<'_>, aggregate: ScoreAggregate) -> Count {
     let (ballots, votes) = intake::read(task.profile, |ballot| match ballot {
-        Ballot::Scores(marks) if marks.is_empty() => Reading::Blank,
-        Ballot::Scores(marks) if marks_are_distinct(marks) => Reading::Vote(marks.as_slice()),
+        PackedBallot::Scores(marks) if marks.is_empty() => Reading::Blank,
+        PackedBallot::Scores(marks) if marks.are_distinct() => Reading::Vote(marks),
         _ => Reading::Rejected,
     });
     let mut count = Count::new(task, ballots);
@@ -79,12 +72,11 @@ struct Standing {
 /// number of top scores; in the runoff, the score and then the number of top scores.
 pub(crate) fn count_star(task: &Task<'_>, score_max: i32) -> Count {
     let (ballots, votes) = intake::read(task.profile, |ballot| match ballot {
-        Ballot::Scores(marks) if marks.is_empty() => Reading::Blank,
-        Ballot::Scores(marks)
-            if marks_are_distinct(marks)
-                && marks.iter().all(|(_, score)| (0..=score_max).contains(score)) =>
+        PackedBallot::Scores(marks) if marks.is_empty() => Reading::Blank,
+        PackedBallot::Scores(marks)
+            if marks.are_distinct() && marks.iter().all(|(_, score)| (0..=score_max).contains(&score)) =>
         {
-            Reading::Vote(marks.as_slice())
+            Reading::Vote(marks)
         }
         _ => Reading::Rejected,
     });
@@ -118,10 +110,10 @@ pub(crate) fn count_star(task: &Task<'_>, score_max: i32) -> Count {
 }
 
 /// How much weight gave each option the highest score.
-fn count_top_scores(option_count: usize, score_max: i32, votes: &[(&Marks, i128)]) -> Vec<i128> {
+fn count_top_scores(option_count: usize, score_max: i32, votes: &[(Marks<'_>, i128)]) -> Vec<i128> {
     let mut counts = vec![0; option_count];
     for &(marks, weight) in votes {
-        for &(option, _) in marks.iter().filter(|&&(_, score)| score == score_max) {
+        for (option, _) in marks.iter().filter(|&(_, score)| score == score_max) {
             counts[usize::from(option)] += weight;
         }
     }
@@ -129,12 +121,12 @@ fn count_top_scores(option_count: usize, score_max: i32, votes: &[(&Marks, i128)
 }
 
 /// A ballot's order of preference. Zero is the same as blank in STAR, so both are unranked.
-fn order_by_score(marks: &Marks) -> Vec<Vec<OptionIndex>> {
-    let mut scored: Vec<_> = marks.iter().filter(|&&(_, score)| score > 0).collect();
-    scored.sort_by_key(|&&(option, score)| (-score, option));
+fn order_by_score(marks: Marks<'_>) -> Vec<Vec<OptionIndex>> {
+    let mut scored: Vec<_> = marks.iter().filter(|&(_, score)| score > 0).collect();
+    scored.sort_by_key(|&(option, score)| (-score, option));
     scored
         .chunk_by(|a, b| a.1 == b.1)
-        .map(|group| group.iter().map(|&&(option, _)| option).collect())
+        .map(|group| group.iter().map(|&(option, _)| option).collect())
         .collect()
 }
 

@@ -10,6 +10,7 @@ use crate::{
     election::Election,
     intake::{self, Reading},
     method::Task,
+    packed::PackedBallot,
     preference,
     tie_break::Ties,
     wide::multiply_divide,
@@ -40,7 +41,7 @@ pub(crate) fn count_meek(task: &Task<'_>) -> Count {
 
 /// The options in the order of the ranks. Skipped ranks change nothing; of an option ranked again the first rank
 /// counts; several options at one rank end the ballot, as the rule knows no shared ranks.
-fn preferences(ballot: &crate::Ballot) -> Reading<Vec<OptionIndex>> {
+fn preferences(ballot: PackedBallot<'_>) -> Reading<Vec<OptionIndex>> {
     match preference::order(ballot) {
         Reading::Vote(order) => {
             let single: Vec<_> = order

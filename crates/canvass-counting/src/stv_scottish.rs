@@ -6,11 +6,13 @@
 use rustc_hash::FxHashMap;
 
 use crate::{
-    Ballot, Count, Destination, ElectedBecause, EliminatedBecause, Figure, Inactive, OptionIndex, Rank,
-    Round, Step, TiePurpose, Transfer, WEIGHT_UNIT,
+    Count, Destination, ElectedBecause, EliminatedBecause, Figure, Inactive, OptionIndex, Round, Step,
+    TiePurpose, Transfer, WEIGHT_UNIT,
     election::Election,
     intake::{self, Reading},
     method::Task,
+    packed::{PackedBallot, PackedRank, Ranks},
+    papers::{Next, Papers},
     rctab::narrow_by_history,
     tie_break::Ties,
     wide::multiply_divide,
@@ -25,39 +27,25 @@ const VOTE: i128 = ONE as i128 * WEIGHT_UNIT as i128;
 
 /// Counts by the Scottish rules.
 pub(crate) fn count_scottish(task: &Task<'_>) -> Count {
-    let (ballots, votes) = intake::read(task.profile, preferences);
+    let (ballots, papers) = Papers::read(task.profile, preferences, ONE, false);
     let mut count = Count::new(task, ballots);
     if !count.is_contested() {
         return count;
     }
-    let mut stages = Stages::new(task.seats, count.option_count, votes);
+    let mut stages = Stages::new(task.seats, count.option_count, papers);
     let mut ties = Ties::new(task.tie_break);
     let tied = stages.count(&mut ties).err().unwrap_or_default();
     count.rounds = stages.rounds;
     count.close(Election { elected: stages.elected, tied }, ties)
 }
 
-/// The preferences of a paper as far as they can be read: one option at each rank, in consecutive order and none
-/// twice. A paper whose first rank is not so is void (rule 43); later it is non-transferable from there on.
-fn preferences(ballot: &Ballot) -> Reading<Vec<OptionIndex>> {
-    let ranks = match intake::ranking(ballot) {
-        Reading::Vote(ranks) => ranks,
-        Reading::Blank => return Reading::Blank,
-        Reading::Rejected => return Reading::Rejected,
-    };
-    let mut preferences = Vec::with_capacity(ranks.len());
-    let mut seen = Vec::new();
-    for rank in ranks {
-        let Rank::One(option) = rank else { break };
-        let place = usize::from(*option);
-        if place >= seen.len() {
-            seen.resize(place + 1, false);
-        }
-        if !std::mem::replace(&mut seen[place], true) {
-            preferences.push(*option);
-        }
+/// The ranks of a paper. One whose first rank is not a single option is void (rule 43).
+fn preferences(ballot: PackedBallot<'_>) -> Reading<Ranks<'_>> {
+    match intake::ranking(ballot) {
+        Reading::Vote(ranks) if matches!(ranks.at(0), Some((PackedRank::One(_), _))) => Reading::Vote(ranks),
+        Reading::Vote(_) => Reading::Rejected,
+        other => other,
     }
-    if preferences.is_empty() { Reading::Rejected } else { Reading::Vote(preferences) }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,21 +58,11 @@ enum State {
     Excluded,
 }
 
-struct Paper {
-    preferences: Vec<OptionIndex>,
-    /// In millionths of a vote.
-    weight: i128,
-    /// The preference that it lies with.
-    place: usize,
-    /// In units of the last place.
-    value: u64,
-}
-
-struct Stages {
+struct Stages<'a> {
     seats: usize,
     quota: i128,
-    papers: Vec<Paper>,
-    piles: Vec<Vec<usize>>,
+    papers: Papers<'a>,
+    piles: Vec<Vec<u32>>,
     tally: Vec<i128>,
     states: Vec<State>,
     elected: Vec<OptionIndex>,
@@ -95,20 +73,35 @@ struct Stages {
     history: Vec<Vec<i128>>,
 }
 
+/// The votes that move in a stage.
+type Moved = FxHashMap<Destination, i128>;
+
+/// Where a paper goes next.
+enum Preference {
+    /// To an option; the place after its rank.
+    Next(OptionIndex, usize),
+    /// Its ballots go different ways.
+    Apart,
+    /// Nowhere.
+    End,
+}
+
 /// The options between which only a lot could decide, and none is drawn.
 type Undecided = Vec<OptionIndex>;
 
-impl Stages {
+impl<'a> Stages<'a> {
     /// The first stage (rules 45 and 46).
-    fn new(seats: usize, option_count: usize, votes: Vec<(Vec<OptionIndex>, i128)>) -> Self {
+    fn new(seats: usize, option_count: usize, mut papers: Papers<'a>) -> Self {
         let mut piles = vec![Vec::new(); option_count];
         let mut tally = vec![0; option_count];
-        let mut papers = Vec::with_capacity(votes.len());
-        for (preferences, weight) in votes {
-            let first = usize::from(preferences[0]);
-            tally[first] += weight * i128::from(ONE);
-            piles[first].push(papers.len());
-            papers.push(Paper { preferences, weight, place: 0, value: ONE });
+        for (index, _) in (0..).zip(0..papers.len()) {
+            let paper = papers.get_mut(index);
+            if let Next::Rank(PackedRank::One([first]), next) = paper.at(0) {
+                let first = usize::from(*first);
+                paper.place = next;
+                tally[first] += paper.votes();
+                piles[first].push(index);
+            }
         }
         let valid: i128 = tally.iter().sum();
         let divisor = i128::try_from(seats).unwrap_or(i128::MAX - 1) + 1;
@@ -235,15 +228,13 @@ impl Stages {
     fn transfer(&mut self, from: OptionIndex, step: Step) {
         let votes = self.votes(from);
         let surplus = matches!(step, Step::Surplus(_)).then_some(votes - self.quota);
-        let mut moved: FxHashMap<Destination, i128> = FxHashMap::default();
-        let mut transferred = 0;
+        let mut moved = Moved::default();
         if surplus != Some(0) {
             for index in std::mem::take(&mut self.piles[usize::from(from)]) {
-                let (destination, votes_moved) = self.move_paper(index, surplus, votes);
-                *moved.entry(destination).or_insert(0) += votes_moved;
-                transferred += votes_moved;
+                self.move_paper(index, surplus, votes, &mut moved);
             }
         }
+        let transferred: i128 = moved.values().sum();
         let leaving = surplus.unwrap_or(votes);
         let residual = leaving - transferred;
         self.residual += residual;
@@ -256,23 +247,55 @@ impl Stages {
             moved.into_iter().map(|(to, votes)| Transfer { from, to, votes: figure(votes) }).collect();
     }
 
-    /// Moves one paper to the next available preference.
-    fn move_paper(&mut self, index: usize, surplus: Option<i128>, votes: i128) -> (Destination, i128) {
-        let states = &self.states;
-        let paper = &mut self.papers[index];
+    /// Moves one paper to the next available preference of each of its ballots.
+    fn move_paper(&mut self, index: u32, surplus: Option<i128>, votes: i128, moved: &mut Moved) {
         if let Some(surplus) = surplus {
+            let paper = self.papers.get_mut(index);
             paper.value = transfer_value(surplus, paper.value, votes);
         }
-        let moving = i128::from(paper.value) * paper.weight;
-        let rest = paper.preferences.iter().enumerate().skip(paper.place + 1);
-        let next = rest
-            .map(|(place, &option)| (place, option))
-            .find(|&(_, option)| states[usize::from(option)] == State::Continuing);
-        let Some((place, option)) = next else { return (Destination::Inactive, moving) };
-        paper.place = place;
-        self.tally[usize::from(option)] += moving;
-        self.piles[usize::from(option)].push(index);
-        (Destination::Option(option), moving)
+        match self.next_preference(index) {
+            Preference::Apart => {
+                for index in self.papers.take_apart(index) {
+                    let next = self.next_preference(index);
+                    self.put(index, &next, moved);
+                }
+            }
+            next => self.put(index, &next, moved),
+        }
+    }
+
+    fn put(&mut self, index: u32, next: &Preference, moved: &mut Moved) {
+        let paper = self.papers.get_mut(index);
+        let moving = paper.votes();
+        let destination = match *next {
+            Preference::Next(option, place) => {
+                paper.place = place;
+                self.tally[usize::from(option)] += moving;
+                self.piles[usize::from(option)].push(index);
+                Destination::Option(option)
+            }
+            Preference::Apart | Preference::End => Destination::Inactive,
+        };
+        *moved.entry(destination).or_insert(0) += moving;
+    }
+
+    /// The next continuing candidate on a paper. Preferences end where a rank is not a single option: from there on the
+    /// paper is non-transferable. A candidate who is named again is not continuing, so that changes nothing.
+    fn next_preference(&self, index: u32) -> Preference {
+        let paper = self.papers.get(index);
+        let mut place = paper.place;
+        loop {
+            match paper.at(place) {
+                Next::Apart => return Preference::Apart,
+                Next::Rank(PackedRank::One([option]), next) => {
+                    if self.state(*option) == State::Continuing {
+                        return Preference::Next(*option, next);
+                    }
+                    place = next;
+                }
+                Next::Rank(..) | Next::End => return Preference::End,
+            }
+        }
     }
 
     fn state(&self, option: OptionIndex) -> State {

@@ -3,7 +3,7 @@
 use canvass_counting::{
     Ballot, BordaPoints, Count, Figure, IrvRules, Method, MinimaxMeasure, OptionIndex, OvervoteRule,
     PairStrength, Profile, Rank, RankingRules, RepeatedRankingRule, ScoreAggregate, TieBreak, Total,
-    WEIGHT_UNIT, WigmRules, WinnerMode, count,
+    WEIGHT_UNIT, Weight, WigmRules, WinnerMode, count,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -332,5 +332,47 @@ fn hostile_profiles_are_counted() {
             assert!(count.winners.len() <= 10);
             assert!(!count.report(&[]).to_string().is_empty());
         }
+    }
+}
+
+proptest! {
+    /// Ballots that agree in their first ranks are counted together. A rule that looks at each by itself must come to
+    /// the same, and ballots that were taken away again must leave nothing.
+    #[test]
+    fn counting_ballots_together_changes_nothing(
+        orders in vec(Just((0..8).collect::<Vec<OptionIndex>>()).prop_shuffle(), 1..200),
+        lengths in vec(0usize..=8, 200),
+        gone in 0usize..200,
+    ) {
+        let ballot = |(order, length): (&Vec<OptionIndex>, &usize)| {
+            // Half of the ballots begin alike, so that several share more than their first ranks.
+            let mut order = order.clone();
+            if length % 2 == 0 {
+                order.sort_by_key(|option| if *option < 4 { *option } else { 4 });
+            }
+            Ballot::Ranking(order.into_iter().take(*length).map(Rank::One).collect())
+        };
+        let ballots: Vec<_> = orders.iter().zip(&lengths).map(ballot).collect();
+        let mut profile = Profile::new(8);
+        ballots.iter().for_each(|ballot| profile.add(ballot, Weight::ONE));
+        ballots.iter().take(gone).for_each(|ballot| profile.remove(ballot, Weight::ONE));
+        let mut fresh = Profile::new(8);
+        ballots.iter().skip(gone).for_each(|ballot| fresh.add(ballot, Weight::ONE));
+        prop_assert_eq!(&profile, &fresh);
+        let alone = RankingRules { repeated_ranking: RepeatedRankingRule::Exhaust, ..RankingRules::default() };
+        let rules = [RankingRules::default(), alone];
+        for (seats, decimals) in [(1, 0), (3, 4)] {
+            let method = |ranking: &RankingRules| match seats {
+                1 => Method::Irv(IrvRules { ranking: ranking.clone(), ..IrvRules::default() }),
+                _ => Method::StvWigm(WigmRules { ranking: ranking.clone(), decimals, ..WigmRules::default() }),
+            };
+            let counts = rules.each_ref().map(|rules| {
+                let count = count(&profile.clone(), &method(rules), seats, &TieBreak::Order(vec![]));
+                (count.winners, count.rounds, count.ballots)
+            });
+            prop_assert_eq!(&counts[0], &counts[1]);
+        }
+        let scottish = |profile| count(profile, &Method::StvScottish, 3, &TieBreak::Order(vec![])).rounds;
+        prop_assert_eq!(scottish(&profile), scottish(&fresh));
     }
 }

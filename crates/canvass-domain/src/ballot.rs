@@ -11,7 +11,7 @@ use serde::{
 
 use crate::{
     limits::{OPTIONS_MAX, RANKS_MAX},
-    method::{BallotForm, Method},
+    method::{BallotForm, Method, STAR_SCORE_MAX},
     poll::Poll,
     refusal::Invalid,
 };
@@ -173,8 +173,8 @@ fn read_ranking(poll: &Poll, ranks: &[RankInput<'_>]) -> Result<Ballot, Invalid>
 
 fn read_scores(poll: &Poll, marks: &Marks<'_>) -> Result<Ballot, Invalid> {
     let (least, most) = match poll.method {
-        Method::Score { min, max } => (min, max),
-        _ => (0, 5),
+        Method::Score { min, max, .. } => (min, max),
+        _ => (0, STAR_SCORE_MAX),
     };
     let scores = read_marks(poll, "ballot.scores", marks)?;
     if scores.iter().any(|(_, score)| !(least..=most).contains(score)) {
@@ -194,7 +194,10 @@ fn read_allocation(poll: &Poll, marks: &Marks<'_>) -> Result<Ballot, Invalid> {
         _ => given.iter().map(|(_, dots)| i64::from(*dots)).sum(),
     };
     let fault = match poll.method {
-        Method::Quadratic { credits } if cost > i64::from(credits) => {
+        Method::Quadratic { negative_votes: false, .. } if given.iter().any(|(_, votes)| *votes < 0) => {
+            Some("votes are 0 or more".to_owned())
+        }
+        Method::Quadratic { credits, .. } if cost > i64::from(credits) => {
             Some(format!("these votes cost {cost} of {credits} credits"))
         }
         Method::Dot { .. } if given.iter().any(|(_, dots)| *dots < 0) => {

@@ -227,6 +227,7 @@ fn edit_rules(edited: &mut Poll, patch: &PollPatch) {
     }
     set(&mut edited.method, patch.method.as_ref());
     set(&mut edited.seats, patch.seats.as_ref());
+    set(&mut edited.tie_break, patch.tie_break.as_ref());
     set(&mut edited.access, patch.access.as_ref());
     set(&mut edited.revote, patch.revote.as_ref());
     set(&mut edited.results_visible, patch.results_visible.as_ref());

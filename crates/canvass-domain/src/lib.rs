@@ -6,6 +6,7 @@
 pub mod ballot;
 pub mod code;
 mod codec;
+pub mod count_view;
 pub mod decide;
 mod identifier;
 pub mod key;
@@ -16,10 +17,11 @@ pub mod record;
 pub mod refusal;
 pub mod results;
 pub mod tally;
+pub mod tie_break;
 mod time;
 pub mod vote;
 
-pub use canvass_counting::{Ballot, OptionIndex, Rank, Total, Weight};
+pub use canvass_counting::{Ballot, Count, OptionIndex, Profile, Rank, Total, Weight};
 pub use codec::Malformed;
 pub use identifier::{IdempotencyKey, IdentifierError, KeyId, OptionId, PollId, Sequence, VoteId, VoterId};
 pub use poll::Poll;

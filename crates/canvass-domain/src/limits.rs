@@ -28,6 +28,11 @@ pub const OTHER_VALUE: &str = "other";
 pub const RANKS_MAX: usize = 1_000;
 /// The farthest a score may lie from zero.
 pub const SCORE_MAX: i32 = 1_000_000;
+/// Bytes of the seed that ties are drawn from.
+pub const SEED_BYTES_MAX: usize = 200;
+/// Distinct ballots up to which every ranked poll shows how its options compare in pairs. Beyond, only methods that
+/// count pairs do: for the others it would make each live count slower.
+pub const PAIRWISE_BALLOTS_MAX: usize = 20_000;
 /// Credits or dots of one ballot.
 pub const CREDITS_MAX: u32 = 1_000_000;
 /// One-time codes made in one lot.

@@ -16,6 +16,7 @@ use crate::{
     },
     method::Method,
     refusal::Invalid,
+    tie_break::TieBreak,
     time::Timestamp,
 };
 
@@ -142,6 +143,9 @@ pub struct Poll {
     pub method: Method,
     /// How many options win.
     pub seats: u16,
+    /// How a tie is broken that the method leaves open.
+    #[serde(default, skip_serializing_if = "TieBreak::is_report")]
+    pub tie_break: TieBreak,
     /// Where it stands.
     pub status: Status,
     /// When it opens by itself.
@@ -206,6 +210,16 @@ impl Poll {
         lookup.get(id).copied()
     }
 
+    /// The id of an option by its index.
+    pub fn option_id(&self, index: u16) -> Option<OptionId> {
+        self.options.get(usize::from(index)).map(|option| option.id.clone())
+    }
+
+    /// The ids of options by their indexes.
+    pub fn option_ids(&self, indexes: &[u16]) -> Vec<OptionId> {
+        indexes.iter().filter_map(|index| self.option_id(*index)).collect()
+    }
+
     /// Sets the options anew, and with them what looks them up.
     pub(crate) fn replace_options(&mut self, options: Vec<PollOption>) {
         self.options = options;
@@ -254,6 +268,9 @@ pub struct NewPoll {
     /// One if absent.
     #[serde(default = "one_seat")]
     pub seats: u16,
+    /// Ties are reported if absent.
+    #[serde(default)]
+    pub tie_break: TieBreak,
     /// `draft` (if absent), `scheduled` or `open`.
     #[serde(default)]
     pub status: Option<Status>,
@@ -333,6 +350,7 @@ impl NewPoll {
             options,
             method: plurality(),
             seats: 1,
+            tie_break: TieBreak::default(),
             status: None,
             opens_at: None,
             closes_at: None,
@@ -365,6 +383,7 @@ impl NewPoll {
             options: options_of(self.options)?,
             method: self.method,
             seats: self.seats,
+            tie_break: self.tie_break,
             status: Status::Draft,
             opens_at: self.opens_at,
             closes_at: self.closes_at,
@@ -402,6 +421,8 @@ pub struct PollPatch {
     pub method: Option<Method>,
     /// Another number of winners; not once a vote is in.
     pub seats: Option<u16>,
+    /// Another way to break ties, until the poll is certified.
+    pub tie_break: Option<TieBreak>,
     /// Another opening time, or null for none.
     #[serde(deserialize_with = "present")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
@@ -449,6 +470,14 @@ impl Poll {
         if self.seats == 0 || usize::from(self.seats) > self.options.len().max(1) {
             return Err(Invalid::new("seats", "1 up to the number of options"));
         }
+        if self.seats > 1 && self.method.rule().elects_one() {
+            let reason = format!(
+                "{} elects one; several are elected by stvScottish or stvMeek, or by the methods that add up marks",
+                self.method.name()
+            );
+            return Err(Invalid::new("seats", reason));
+        }
+        self.tie_break.check(self)?;
         if let (Some(opens), Some(closes)) = (self.opens_at, self.closes_at)
             && opens >= closes
         {

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use canvass_counting::Total;
+use canvass_counting::{self as counting, Count, OptionIndex, Profile, Total};
 use serde::{Serialize, Serializer};
 
 use crate::{
+    count_view::{Pairs, RoundView, TieView},
     identifier::{OptionId, PollId, Sequence},
-    method::Method,
+    limits::PAIRWISE_BALLOTS_MAX,
+    method::{BallotForm, Method},
     poll::{Poll, ResultsVisible, Status},
     tally::{Tally, ValueCount},
     time::Timestamp,
@@ -40,6 +42,17 @@ pub struct Results {
     /// The options that are tied for what seats are left.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub tied: Vec<OptionId>,
+    /// Of methods that rank and of STAR: the rounds or stages of the count, none where the method has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<Vec<RoundView>>,
+    /// Of methods that rank and of STAR: `pairwise[x][y]` is how many ballots prefer the x-th option to the y-th, as
+    /// decimal strings. Methods that do not count pairs leave it out once there are more than 20,000 distinct ballots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<Vec<String>>>))]
+    pub pairwise: Option<Pairs>,
+    /// The ties that the count met, in order, and what broke them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ties: Vec<TieView>,
     /// Whether the count may be seen; if not, only the turnout is told.
     pub visible: bool,
     /// Whether no vote can come any more.
@@ -59,13 +72,21 @@ pub struct OptionResult {
     pub id: OptionId,
     /// What people read.
     pub label: String,
-    /// Its votes; a decimal string where votes have weights; absent where the count may not be seen.
+    /// Its votes: the ballots that choose or approve it, or rank it first, alone or with others, or give it more than
+    /// 0; a decimal string where votes have weights; absent where the count may not be seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     pub votes: Option<Figure>,
     /// Its votes as a part of all, from 0 to 1 and to six places.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
+    /// What it was given in all, as a decimal string: scores, points, dots or votes. Only of methods that add these up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<String>,
+    /// The mean of its scores over those who scored it, as a decimal string of up to 18 places, or rounded to 6; absent
+    /// where nobody did. Only of `score`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<String>,
 }
 
 /// A number of votes: a JSON number in polls without weights, else a decimal string.
@@ -106,23 +127,56 @@ pub fn may_see(poll: &Poll, has_voted: bool) -> bool {
     }
 }
 
-/// The results of a poll; without `visible`, the turnout alone.
-pub fn results(poll: &Poll, tally: &Tally, visible: bool) -> Results {
+/// Counts a poll by its method and breaks ties by its rule. `profile` are the distinct ballots, for the methods that
+/// need them; the others count the tally.
+pub fn count(poll: &Poll, tally: &Tally, profile: Option<&Profile>) -> Count {
+    let (rule, tie_break) = (poll.method.rule(), poll.tie_break.rule(poll));
+    let made;
+    let profile = if let Some(profile) = profile {
+        profile
+    } else {
+        made = profile_of_choices(poll, tally);
+        &made
+    };
+    let mut count = counting::count(profile, &rule, poll.seats.into(), &tie_break);
+    if poll.method.form() == BallotForm::Ranking && profile.len() <= PAIRWISE_BALLOTS_MAX {
+        count.pairwise = count.pairwise.or_else(|| Some(counting::Pairwise::of(profile)));
+    }
+    count
+}
+
+/// Where ballots are choices, the options' totals are all that a count needs: a ballot for each says as much.
+fn profile_of_choices(poll: &Poll, tally: &Tally) -> Profile {
+    let mut profile = Profile::new(poll.options.len());
+    for (option, total) in (0..).zip(&tally.options) {
+        profile.add_total(&counting::Ballot::Choices(vec![option]), *total);
+    }
+    profile
+}
+
+/// The results of a poll, of which `count` is the count; without it, the turnout alone.
+pub fn results(poll: &Poll, tally: &Tally, count: Option<&Count>) -> Results {
     let total = |index: usize| tally.options.get(index).copied().unwrap_or_default();
-    let option = |(index, option): (usize, &crate::poll::PollOption)| OptionResult {
-        id: option.id.clone(),
-        label: option.label.clone(),
-        votes: visible.then(|| Figure::of(poll, total(index))),
-        share: visible.then(|| share(total(index), tally.weight)),
+    let scores = count.and_then(|count| count.scores.as_deref());
+    let has_mean = matches!(poll.method, Method::Score { .. });
+    let option = |(index, option): (usize, &crate::poll::PollOption)| {
+        let score = scores.and_then(|scores| scores.get(index));
+        OptionResult {
+            id: option.id.clone(),
+            label: option.label.clone(),
+            votes: count.map(|_| Figure::of(poll, total(index))),
+            share: count.map(|_| share(total(index), tally.weight)),
+            total: score.map(|score| score.total.to_string()),
+            mean: score.filter(|_| has_mean).and_then(|score| score.mean).map(|mean| mean.to_string()),
+        }
     };
-    let leaders = if visible { leaders(&tally.options, usize::from(poll.seats)) } else { Leaders::default() };
-    let ids = |indexes: Vec<usize>| {
-        indexes
-            .into_iter()
-            .filter_map(|index| poll.options.get(index))
-            .map(|option| option.id.clone())
-            .collect()
+    let ids = |indexes: fn(&Count) -> &Vec<OptionIndex>| {
+        count.map(|count| poll.option_ids(indexes(count))).unwrap_or_default()
     };
+    let has_rounds = poll.method.form() == BallotForm::Ranking || matches!(poll.method, Method::Star {});
+    let in_rounds = count.filter(|_| has_rounds);
+    let tells_ties = poll.method.counts_ballots() || !poll.tie_break.is_report();
+    let ties = count.filter(|_| tells_ties).map(|count| count.ties.as_slice()).unwrap_or_default();
     Results {
         poll_id: poll.id.clone(),
         title: poll.title.clone(),
@@ -131,35 +185,15 @@ pub fn results(poll: &Poll, tally: &Tally, visible: bool) -> Results {
         sequence: tally.sequence,
         votes: tally.votes,
         options: poll.options.iter().enumerate().map(option).collect(),
-        winners: ids(leaders.winners),
-        tied: ids(leaders.tied),
-        visible,
+        winners: ids(|count| &count.winners),
+        tied: ids(|count| &count.tied),
+        rounds: in_rounds.map(|count| count.rounds.iter().map(|round| RoundView::new(poll, round)).collect()),
+        pairwise: in_rounds.and_then(|count| count.pairwise.clone()).map(Pairs),
+        ties: ties.iter().map(|tie| TieView::new(poll, tie)).collect(),
+        visible: count.is_some(),
         is_final: poll.status.is_over(),
         updated_at: tally.updated_at,
     }
-}
-
-#[derive(Default)]
-struct Leaders {
-    winners: Vec<usize>,
-    tied: Vec<usize>,
-}
-
-/// The options with the most votes, and those that are tied where not all of them can win. No vote, no win.
-fn leaders(totals: &[Total], seats: usize) -> Leaders {
-    let mut ranked: Vec<usize> = (0..totals.len()).filter(|index| totals[*index] > Total::ZERO).collect();
-    ranked.sort_by_key(|index| (std::cmp::Reverse(totals[*index]), *index));
-    if ranked.len() <= seats {
-        return Leaders { winners: ranked, tied: Vec::new() };
-    }
-    let last = totals[ranked[seats - 1]];
-    if totals[ranked[seats]] < last {
-        ranked.truncate(seats);
-        return Leaders { winners: ranked, tied: Vec::new() };
-    }
-    let tied = ranked.iter().copied().filter(|index| totals[*index] == last).collect();
-    ranked.retain(|index| totals[*index] > last);
-    Leaders { winners: ranked, tied }
 }
 
 /// A part of a whole to six places. It is for people to read; nothing is decided by it.

@@ -11,7 +11,6 @@ use crate::{
     codec::{Bytes, Malformed, put_bytes, put_varint},
     identifier::Sequence,
     limits::{OPEN_VALUES_MAX, OTHER_VALUE, TIMELINE_MINUTES_MAX},
-    method::BallotForm,
     poll::Poll,
     record::{Entry, Record},
     time::Timestamp,
@@ -35,8 +34,64 @@ pub struct Tally {
     pub breakdowns: Vec<Breakdown>,
     /// When votes came.
     pub timeline: Timeline,
-    /// The distinct ballots, where the method counts more than marks.
+}
+
+/// Everything that a poll's records add up to: the tally, and the distinct ballots where the method counts more than
+/// marks. They are apart because readers hold on to tallies, and a million distinct ballots are not for copying with
+/// each commit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Books {
+    /// The tally.
+    pub tally: Tally,
+    /// The distinct ballots.
     pub profile: Option<Profile>,
+}
+
+impl Books {
+    /// The books of a poll without records.
+    pub fn new(poll: &Poll) -> Self {
+        Self { tally: Tally::new(poll), profile: new_profile(poll) }
+    }
+
+    /// Folds in a record of the poll.
+    pub fn fold(&mut self, entry: &Entry) {
+        self.tally.fold(entry);
+        fold_profile(&mut self.profile, &self.tally, &entry.record);
+    }
+}
+
+/// A profile for a poll's ballots, where its method needs one.
+pub fn new_profile(poll: &Poll) -> Option<Profile> {
+    poll.method.counts_ballots().then(|| Profile::new(poll.options.len()))
+}
+
+/// Folds a record into the profile of a poll whose tally it is folded into already.
+pub fn fold_profile(profile: &mut Option<Profile>, tally: &Tally, record: &Record) {
+    match record {
+        // Without a vote, options and method may have changed.
+        Record::Poll(event) if tally.votes == 0 => *profile = new_profile(&event.poll),
+        Record::Vote(vote) => {
+            let removed = vote.removed.as_ref().map(|(ballot, weight)| (ballot, *weight));
+            let added = vote.added.as_ref().map(|(ballot, weight)| (ballot, *weight));
+            fold_ballots(profile, removed, added);
+        }
+        Record::Poll(_) | Record::Codes(_) | Record::Key(_) | Record::Setting(_) => {}
+    }
+}
+
+/// Folds into a profile what no longer counts, and what counts instead.
+pub fn fold_ballots(
+    profile: &mut Option<Profile>,
+    removed: Option<(&Ballot, Weight)>,
+    added: Option<(&Ballot, Weight)>,
+) {
+    let Some(profile) = profile else { return };
+    if let Some((ballot, weight)) = removed {
+        profile.remove(ballot, weight);
+    }
+    if let Some((ballot, weight)) = added {
+        profile.add(ballot, weight);
+    }
 }
 
 /// Ballots by one dimension's values.
@@ -86,7 +141,6 @@ impl Tally {
             options: Vec::new(),
             breakdowns: Vec::new(),
             timeline: Timeline::default(),
-            profile: None,
         };
         tally.shape(poll);
         tally
@@ -99,7 +153,6 @@ impl Tally {
         if self.votes == 0 {
             self.breakdowns =
                 poll.demographics.values().map(|values| Breakdown::new(values.as_deref())).collect();
-            self.profile = needs_profile(poll).then(|| Profile::new(poll.options.len()));
         }
     }
 
@@ -166,9 +219,6 @@ impl Tally {
                 breakdown.add(value, &marked.ballot, self.options.len());
             }
         }
-        if let Some(profile) = &mut self.profile {
-            profile.add(&marked.ballot, marked.weight);
-        }
     }
 
     fn remove(&mut self, marked: &Marked) {
@@ -183,9 +233,6 @@ impl Tally {
             if let Some(breakdown) = self.breakdowns.get_mut(usize::from(*dimension)) {
                 breakdown.remove(value, &marked.ballot);
             }
-        }
-        if let Some(profile) = &mut self.profile {
-            profile.remove(&marked.ballot, marked.weight);
         }
     }
 }
@@ -270,10 +317,6 @@ impl StepPair<'_> {
     }
 }
 
-fn needs_profile(poll: &Poll) -> bool {
-    !matches!(poll.method.form(), BallotForm::Choice | BallotForm::Choices)
-}
-
 /// The options that a ballot marks: choices, first preferences, or options with a number above zero.
 fn each_mark(ballot: &Ballot, mut mark: impl FnMut(usize)) {
     match ballot {
@@ -289,9 +332,38 @@ fn each_mark(ballot: &Ballot, mut mark: impl FnMut(usize)) {
     }
 }
 
+impl Books {
+    /// Appends the books as a checkpoint keeps them.
+    pub fn encode(tally: &Tally, profile: Option<&Profile>, into: &mut Vec<u8>) {
+        tally.encode(into);
+        put_varint(into, profile.map_or(0, Profile::len) as u64);
+        let mut encoded = Vec::new();
+        for (ballot, total) in profile.into_iter().flat_map(Profile::iter) {
+            encoded.clear();
+            crate::record::put_weighed(&mut encoded, &ballot, Weight::ONE);
+            put_bytes(into, &encoded);
+            into.extend_from_slice(&total.millionths().to_le_bytes());
+        }
+    }
+
+    /// Reads what [`Books::encode`] wrote for this poll.
+    pub fn decode(poll: &Poll, encoded: &[u8]) -> Result<Self, Malformed> {
+        let mut bytes = Bytes(encoded);
+        let mut books = Self { tally: Tally::decode(poll, &mut bytes)?, profile: new_profile(poll) };
+        for _ in 0..bytes.varint()? {
+            let (ballot, _) = crate::record::take_weighed(&mut Bytes(bytes.counted()?))?;
+            let total = take_total(&mut bytes)?;
+            if let Some(profile) = &mut books.profile {
+                profile.add_total(&ballot, total);
+            }
+        }
+        bytes.end()?;
+        Ok(books)
+    }
+}
+
 impl Tally {
-    /// Appends the tally as a checkpoint keeps it.
-    pub fn encode(&self, into: &mut Vec<u8>) {
+    fn encode(&self, into: &mut Vec<u8>) {
         put_varint(into, self.sequence.0);
         into.extend_from_slice(&self.updated_at.microseconds().to_le_bytes());
         put_varint(into, self.votes);
@@ -309,41 +381,23 @@ impl Tally {
                 }
             }
         }
-        let ballots: Vec<_> = self.profile.iter().flat_map(Profile::iter).collect();
-        put_varint(into, ballots.len() as u64);
-        for (ballot, total) in ballots {
-            let mut encoded = Vec::new();
-            crate::record::put_weighed(&mut encoded, ballot, Weight::ONE);
-            put_bytes(into, &encoded);
-            into.extend_from_slice(&total.millionths().to_le_bytes());
-        }
     }
 
-    /// Reads what [`Tally::encode`] wrote for this poll.
-    pub fn decode(poll: &Poll, encoded: &[u8]) -> Result<Self, Malformed> {
-        let mut bytes = Bytes(encoded);
+    fn decode(poll: &Poll, bytes: &mut Bytes<'_>) -> Result<Self, Malformed> {
         let mut tally = Self::new(poll);
         tally.sequence = Sequence(bytes.varint()?);
         tally.updated_at = Timestamp::from_microseconds(i64::from_le_bytes(bytes.array()?));
         tally.votes = bytes.varint()?;
-        tally.weight = take_total(&mut bytes)?;
-        let count = take_count(&mut bytes)?;
-        tally.options = (0..count).map(|_| take_total(&mut bytes)).collect::<Result<_, _>>()?;
-        let count = take_count(&mut bytes)?;
+        tally.weight = take_total(bytes)?;
+        let count = take_count(bytes)?;
+        tally.options = (0..count).map(|_| take_total(bytes)).collect::<Result<_, _>>()?;
+        let count = take_count(bytes)?;
         if count != tally.breakdowns.len() {
             return Err(Malformed("a tally has other dimensions than its poll"));
         }
-        tally.breakdowns.iter_mut().try_for_each(|breakdown| breakdown.decode(&mut bytes))?;
-        tally.timeline.minutes = take_steps(&mut bytes)?;
-        tally.timeline.hours = take_steps(&mut bytes)?;
-        for _ in 0..bytes.varint()? {
-            let (ballot, _) = crate::record::take_weighed(&mut Bytes(bytes.counted()?))?;
-            let total = take_total(&mut bytes)?;
-            if let Some(profile) = &mut tally.profile {
-                profile.add_total(&ballot, total);
-            }
-        }
-        bytes.end()?;
+        tally.breakdowns.iter_mut().try_for_each(|breakdown| breakdown.decode(bytes))?;
+        tally.timeline.minutes = take_steps(bytes)?;
+        tally.timeline.hours = take_steps(bytes)?;
         Ok(tally)
     }
 }

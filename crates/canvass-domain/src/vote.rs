@@ -39,6 +39,13 @@ pub struct Marked {
     pub answers: Answers,
 }
 
+impl Marked {
+    /// The ballot with its weight.
+    pub fn weighed(&self) -> (&Ballot, Weight) {
+        (&self.ballot, self.weight)
+    }
+}
+
 /// One request to vote, read against a poll's form and complete: ids and salt were drawn at the edge.
 #[derive(Clone, Debug)]
 pub struct VoteCommand {

@@ -14,6 +14,7 @@ use crate::{
     limits,
     metrics::Metrics,
     service::{
+        counting::Counts,
         devices::{DeviceSecret, hexadecimal, unhexadecimal},
         keys::KeyRing,
         limiting::{AddressLimits, EdgeClock},
@@ -68,6 +69,7 @@ pub(crate) struct Parts {
     pub(crate) keys: KeyRing,
     pub(crate) addresses: AddressLimits,
     pub(crate) results: ResultsReady,
+    pub(crate) counts: Counts,
     pub(crate) metrics: Metrics,
     device_secret: OnceCell<DeviceSecret>,
 }
@@ -90,6 +92,7 @@ impl App {
             keys: KeyRing::new(clock),
             addresses,
             results: ResultsReady::default(),
+            counts: Counts::default(),
             metrics: Metrics::default(),
             device_secret: OnceCell::new(),
             settings,

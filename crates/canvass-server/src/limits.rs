@@ -30,6 +30,16 @@ pub const POLLS_PAGE_DEFAULT: usize = 50;
 pub const EVENTS_PAGE_MAX: usize = 1_000;
 /// Polls whose results are kept ready at once.
 pub const RESULTS_READY_MAX: usize = 4_096;
+/// Polls whose counts of ballots are kept ready at once.
+pub const COUNTS_READY_MAX: usize = 4_096;
+/// Polls with at most so many distinct ballots are always counted up to their newest vote. Those with more are counted
+/// one at a time, and their count may be older.
+pub const COUNTED_NEWEST_MAX: usize = 5_000;
+/// How old such a count may be, unless counting takes so long that the next is not due.
+pub const COUNT_AGE_MAX: Duration = Duration::from_millis(350);
+/// After a count of ballots the poll's next one waits for so many times as long as it took: counts of one poll take at
+/// most a fifth of one core's time.
+pub const COUNT_PAUSE_PARTS: u32 = 4;
 /// API keys, revoked ones included.
 pub const KEYS_MAX: usize = 100_000;
 /// Bytes of a key's name.

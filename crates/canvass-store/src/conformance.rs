@@ -15,8 +15,8 @@ use std::{
 };
 
 use canvass_domain::{
-    Ballot, KeyId, Poll, PollId, Refusal, Sequence, Timestamp, VoteId, VoterId, Weight,
-    ballot::BallotInput,
+    Ballot, KeyId, Poll, PollId, Profile, Rank, Refusal, Sequence, Timestamp, VoteId, VoterId, Weight,
+    ballot::{BallotInput, Marks, RankInput},
     code::{CodeHash, hash_code, voter_of_code},
     decide::PollCommand,
     key::{Key, Plan, Scope},
@@ -24,7 +24,7 @@ use canvass_domain::{
     poll::{NewPoll, Status},
     record::{Chain, Record, Setting, VoteRecord, hexadecimal},
     results::breakdown,
-    tally::Tally,
+    tally::{Books, Tally},
     vote::{Marked, Operation, StoredVote, VoteCommand, read_answers},
 };
 use futures_util::future::join_all;
@@ -105,6 +105,8 @@ macro_rules! conformance {
             one_time_codes
             weights
             approvals
+            rankings
+            scores_and_dots
             demographics
             write_ins
             unknown_polls
@@ -360,16 +362,19 @@ impl World {
             snapshot = self.settled(poll, entries.len() as u64).await.expect("the tally can be read");
         }
         let folded = Replay::of(&entries);
-        assert_eq!(*snapshot.tally, folded.tally, "the tally is not what its records add up to");
+        assert_eq!(*snapshot.tally, folded.books.tally, "the tally is not what its records add up to");
         assert_eq!(*snapshot.poll, folded.poll, "the poll is not as its last event left it");
+        let (_, profile) =
+            self.store.profile(poll, Profile::default()).await.expect("the profile can be read");
+        assert_eq!(profile, folded.books.profile, "the distinct ballots are not what the records add up to");
         let mut encoded = Vec::new();
-        folded.tally.encode(&mut encoded);
-        assert_eq!(Tally::decode(&folded.poll, &encoded).as_ref(), Ok(&folded.tally));
+        Books::encode(&folded.books.tally, folded.books.profile.as_ref(), &mut encoded);
+        assert_eq!(Books::decode(&folded.poll, &encoded).as_ref(), Ok(&folded.books));
         for (voter, latest) in folded.voters.iter().take(200) {
             let standing = Some(latest.clone()).filter(|vote| vote.operation != Operation::Withdraw);
             assert_eq!(self.store.read_vote(poll, voter).await, Ok(standing));
         }
-        folded.tally
+        folded.books.tally
     }
 
     /// Waits until time alone has brought a poll where it should be.
@@ -387,7 +392,7 @@ impl World {
 /// What a poll's records say when they are read one after another.
 struct Replay {
     poll: Poll,
-    tally: Tally,
+    books: Books,
     voters: HashMap<VoterId, StoredVote>,
     chain: Chain,
     latest: Timestamp,
@@ -399,7 +404,7 @@ impl Replay {
         let Record::Poll(created) = &first.entry.record else { panic!("a poll begins with its creation") };
         let mut replay = Self {
             poll: created.poll.clone(),
-            tally: Tally::new(&created.poll),
+            books: Books::new(&created.poll),
             voters: HashMap::new(),
             chain: Chain::default(),
             latest: first.entry.place.at,
@@ -427,7 +432,7 @@ impl Replay {
             Record::Codes(_) => {}
             Record::Key(_) | Record::Setting(_) => panic!("a poll's records are about the poll"),
         }
-        self.tally.fold(&recorded.entry);
+        self.books.fold(&recorded.entry);
         self.chain = recorded.chain_input.link(&self.chain);
         self.latest = place.at;
     }
@@ -456,18 +461,46 @@ fn read_ballot(poll: &Poll, choice: &str) -> Ballot {
             let choices = choice.split(',').filter(|id| !id.is_empty() && *id != "-").map(Cow::from);
             BallotInput { choices: Some(choices.collect()), ..BallotInput::default() }
         }
-        form => panic!("stories have no {form:?}"),
+        BallotForm::Ranking => {
+            let rank =
+                |rank: &'_ str| RankInput::Equal(rank.split('=').map(|id| id.to_owned().into()).collect());
+            let ranks = choice.split('>').filter(|rank| *rank != "-").map(rank);
+            BallotInput { ranking: Some(ranks.collect()), ..BallotInput::default() }
+        }
+        form @ (BallotForm::Scores | BallotForm::Allocation) => {
+            let mark = |mark: &'_ str| {
+                let (id, number) = mark.split_once(':').expect("a number follows a colon");
+                (Cow::from(id.to_owned()), number.parse().expect("a number"))
+            };
+            let marks = Some(Marks(choice.split(',').filter(|mark| *mark != "-").map(mark).collect()));
+            match form {
+                BallotForm::Scores => BallotInput { scores: marks, ..BallotInput::default() },
+                _ => BallotInput { allocation: marks, ..BallotInput::default() },
+            }
+        }
     };
     input.read(poll).expect("a ballot of this poll")
 }
 
+/// A ballot as stories write it: `a,b` chosen, `a>b=c` ranked, `a:5,b:0` scored or given.
 fn marks_text(poll: &Poll, marked: Option<&Marked>) -> String {
+    let id = |index: &u16| poll.options[usize::from(*index)].id.as_str();
+    let ids = |indexes: &[u16], between: &str| indexes.iter().map(id).collect::<Vec<_>>().join(between);
     match marked.map(|marked| &marked.ballot) {
-        Some(Ballot::Choices(choices)) => {
-            let ids = choices.iter().map(|index| poll.options[usize::from(*index)].id.as_str());
-            ids.collect::<Vec<_>>().join(",")
+        Some(Ballot::Choices(choices)) => ids(choices, ","),
+        Some(Ballot::Ranking(ranks)) => {
+            let rank = |rank: &Rank| match rank {
+                Rank::One(option) => id(option).to_owned(),
+                Rank::Equal(options) => ids(options, "="),
+                Rank::Skipped | Rank::Overvote => String::new(),
+            };
+            ranks.iter().map(rank).collect::<Vec<_>>().join(">")
         }
-        other => format!("{other:?}"),
+        Some(Ballot::Scores(marks) | Ballot::Allocation(marks)) => {
+            let mark = |(index, number): &(u16, i32)| format!("{}:{number}", id(index));
+            marks.iter().map(mark).collect::<Vec<_>>().join(",")
+        }
+        None => String::new(),
     }
 }
 
@@ -868,6 +901,60 @@ pub async fn approvals(world: World) {
         ("results", "a 1, b 1, c 1 of 3"),
     ];
     check(&world, &approval, &story).await;
+}
+
+/// Distinct ballots follow every change, so that a count of them is always one of the ballots that count.
+pub async fn rankings(world: World) {
+    let poll = r#"{"title": "T", "options": [{"id": "a"}, {"id": "b"}, {"id": "c"}], "method": {"type": "irv"},
+        "status": "open", "revote": "untilClose"}"#;
+    let story = [
+        ("x casts a>b=c", "cast"),
+        ("y casts a>b=c", "cast"),
+        ("z casts c>a", "cast"),
+        ("w casts -", "cast"),
+        ("x reads", "a>b=c r0"),
+        ("results", "a 2, b 0, c 1 of 4"),
+        ("x changes b>a", "changed"),
+        ("results", "a 1, b 1, c 1 of 4"),
+        ("y withdraws", "withdrawn"),
+        ("z casts c>a", "changed"),
+        ("results", "a 0, b 1, c 1 of 3"),
+        ("x withdraws", "withdrawn"),
+        ("z withdraws", "withdrawn"),
+        ("w withdraws", "withdrawn"),
+        ("results", "a 0, b 0, c 0 of 0"),
+        ("edit {\"title\": \"Again\"}", "open v2"),
+        ("y casts b", "cast"),
+        ("results", "a 0, b 1, c 0 of 1"),
+    ];
+    check(&world, poll, &story).await;
+}
+
+/// Ballots of numbers: the figures are the ballots that give an option more than nothing.
+pub async fn scores_and_dots(world: World) {
+    let poll = |method: &str| {
+        format!(
+            r#"{{"title": "T", "options": [{{"id": "a"}}, {{"id": "b"}}], "method": {method}, "status": "open",
+            "revote": "untilClose", "weighted": true}}"#
+        )
+    };
+    let scores = [
+        ("x casts a:5,b:0", "cast"),
+        ("y casts b:3", "cast"),
+        ("x reads", "a:5,b:0 r0"),
+        ("results", "a 1, b 1 of 2"),
+        ("x changes a:0", "changed"),
+        ("results", "a 0, b 1 of 2"),
+    ];
+    check(&world, &poll(r#"{"type": "score"}"#), &scores).await;
+    let dots = [
+        ("x casts a:2,b:1 weight 0.5", "cast"),
+        ("y casts b:3", "cast"),
+        ("results", "a 0.5, b 1.5 of 2"),
+        ("x withdraws", "withdrawn"),
+        ("results", "a 0, b 1 of 1"),
+    ];
+    check(&world, &poll(r#"{"type": "dot", "dots": 3}"#), &dots).await;
 }
 
 /// Breakdowns follow casts, changes and withdrawals.

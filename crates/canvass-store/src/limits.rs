@@ -14,3 +14,5 @@ pub const COMMIT_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub const POLLS_PAGE_MAX: usize = 200;
 /// Polls that one local store holds.
 pub const POLLS_MAX: usize = 1_000_000;
+/// Distinct ballots of a poll that are copied on the spot; more are copied by a thread that may take its time.
+pub const COPIED_AT_ONCE_MAX: usize = 1_000;

@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use canvass_domain::{
-    Poll, PollId, Refusal, Sequence, Timestamp, VoteId, VoterId,
+    Poll, PollId, Profile, Refusal, Sequence, Timestamp, VoteId, VoterId,
     code::CodeHash,
     decide::PollCommand,
     key::Key,
@@ -58,6 +58,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// A poll with its tally, which belong together.
     fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot>;
+
+    /// A poll with its tally and its distinct ballots, which belong together; without ballots where its method counts
+    /// the tally alone. They are copied into the memory of `into`, the profile of an earlier call or an empty one.
+    fn profile<'a>(&'a self, poll: &'a PollId, into: Profile) -> Pending<'a, (Snapshot, Option<Profile>)>;
 
     /// A poll's records after a sequence, oldest first: at most about [`RECORDS_PAGE`](crate::limits::RECORDS_PAGE),
     /// and none at the end.

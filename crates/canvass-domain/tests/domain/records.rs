@@ -9,7 +9,7 @@ use canvass_domain::{
         CodesAdded, Entry, Kind, Place, PollEvent, Record, Setting, Step, VoteBody, VoteRecord, decode,
         decode_place, encode_event, encode_vote, hexadecimal,
     },
-    tally::Tally,
+    tally::Books,
     vote::{Operation, Personal},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
@@ -169,7 +169,7 @@ fn read_anything(bytes: &[u8]) {
     }
     let _ = (Personal::decode(bytes), Personal::voter_of(bytes), decode_place(bytes));
     let _ = Personal::is_of(bytes, &"ada".parse().unwrap());
-    let _ = Tally::decode(&poll(r#"{"demographics": {"age": null}}"#), bytes);
+    let _ = Books::decode(&poll(r#"{"demographics": {"age": null}}"#), bytes);
 }
 
 proptest! {

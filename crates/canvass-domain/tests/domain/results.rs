@@ -2,7 +2,7 @@
 
 use canvass_domain::{
     Ballot, Sequence, Timestamp, Weight,
-    results::{TimelineWidth, results, timeline},
+    results::{Results, TimelineWidth, count, results, timeline},
     tally::Tally,
     vote::Marked,
 };
@@ -22,10 +22,16 @@ fn tally(fields: &str, votes: &[u64]) -> Tally {
     tally
 }
 
+/// The results of a poll with a tally.
+fn shown(fields: &str, tally: &Tally) -> Results {
+    let poll = poll(fields);
+    results(&poll, tally, Some(&count(&poll, tally, None)))
+}
+
 /// The winners and the tied of a poll with so many seats.
 fn lead(seats: u16, votes: &[u64]) -> (String, String) {
     let fields = format!(r#"{{"seats": {seats}}}"#);
-    let found = results(&poll(&fields), &tally(&fields, votes), true);
+    let found = shown(&fields, &tally(&fields, votes));
     let ids = |ids: &[canvass_domain::OptionId]| ids.iter().map(ToString::to_string).collect::<String>();
     (ids(&found.winners), ids(&found.tied))
 }
@@ -56,10 +62,9 @@ fn winners_and_ties() {
 #[test]
 fn as_callers_see_them() {
     let fields = r#"{"status": "closed"}"#;
-    let shown =
-        |visible| serde_json::to_string(&results(&poll(fields), &tally(fields, &[2, 1]), visible)).unwrap();
+    let tally = tally(fields, &[2, 1]);
     assert_eq!(
-        shown(true),
+        serde_json::to_string(&shown(fields, &tally)).unwrap(),
         r#"{"pollId":"p","title":"T","status":"closed","method":{"type":"plurality"},"sequence":3,"votes":3,"#
             .to_owned()
             + r#""options":[{"id":"a","label":"A","votes":2,"share":0.666667},"#
@@ -68,7 +73,7 @@ fn as_callers_see_them() {
             + r#""final":true,"updatedAt":"2026-01-01T00:00:00.000000Z"}"#
     );
     assert_eq!(
-        shown(false),
+        serde_json::to_string(&results(&poll(fields), &tally, None)).unwrap(),
         r#"{"pollId":"p","title":"T","status":"closed","method":{"type":"plurality"},"sequence":3,"votes":3,"#
             .to_owned()
             + r#""options":[{"id":"a","label":"A"},{"id":"b","label":"B"},{"id":"c","label":"C"},"#
@@ -86,7 +91,7 @@ fn weights_show_as_decimals() {
         let marked = Marked { ballot: Ballot::Choices(vec![option]), weight, answers: Vec::new() };
         tally.fold_vote(tally.sequence.next(), at("01T00:00"), None, Some(&marked));
     }
-    let found = serde_json::to_value(results(&poll(fields), &tally, true)).unwrap();
+    let found = serde_json::to_value(shown(fields, &tally)).unwrap();
     assert_eq!(found["options"][0]["votes"], "0.3");
     assert_eq!(found["options"][1]["votes"], "3");
     assert_eq!(found["options"][1]["share"], 0.909_091);

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use canvass_domain::{
     Poll,
+    count_view::{InactiveView, RoundView, TieView, TransferView},
     key::{Rate, Scope},
-    method::Method,
+    method::{Aggregate, Measure, Method, Overvote, Points, Strength},
     poll::{Access, NewOption, NewPoll, PollOption, PollPatch, ResultsVisible, Revote, Status},
     results::{BreakdownRow, BreakdownView, OptionResult, Results, TimelineRow, TimelineView},
+    tie_break::TieBreak,
 };
 use serde::Serialize;
 use utoipa::{
@@ -50,6 +52,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     ),
     components(schemas(
         Problem, VoteSchema, VoteRequestSchema, BallotSchema, Poll, NewPoll, PollPatch, PollOption, NewOption, Method,
+        Aggregate, Overvote, Strength, Measure, Points, TieBreak, RoundView, InactiveView, TransferView, TieView,
         Status, Access, Revote, ResultsVisible, Results, OptionResult, BreakdownView, BreakdownRow, TimelineView,
         TimelineRow, Scope, Rate,
     )),

@@ -8,6 +8,7 @@ use axum::{
     response::Response,
 };
 use canvass_domain::{
+    Sequence,
     key::Scope,
     results::{BreakdownView, Results, TimelineView, TimelineWidth},
 };
@@ -40,6 +41,11 @@ struct ResultsQuery {
 ///
 /// For anyone in a `public` or `open` poll, else for keys with the scope `results:read`, within the poll's
 /// `resultsVisible`: where the count may not be seen, `visible` is false and only the turnout is told.
+///
+/// Methods that rank add `rounds` and `pairwise`, and so does STAR; methods that add up scores, points, dots or votes
+/// add `total` to each option, and `score` its `mean` too. The count of a poll with very many different ballots may be
+/// up to half a second, or a few times as long as counting takes, behind the votes while it takes them; `sequence`
+/// says what is counted.
 #[utoipa::path(get, path = "/v1/polls/{poll}/results", tag = "results",
     params(("poll" = String, Path, description = "The poll's id"),
         ("voter" = Option<String>, Query, description = "In a poll whose results are for those who have voted: the voter to show them to (scope votes:read)"),
@@ -50,8 +56,9 @@ struct ResultsQuery {
 pub(crate) async fn read_results(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let query = ask.query()?;
     let seen = see(&app, &mut ask, &query).await?;
-    let tag = tag(&seen);
-    let mut response = reply::json_bytes(StatusCode::OK, app.results_json(&seen));
+    let (json, sequence) = app.results_json(&seen).await?;
+    let tag = tag(&seen, sequence);
+    let mut response = reply::json_bytes(StatusCode::OK, json);
     mark(&mut response, &seen, &tag);
     Ok(if ask.has(&tag) { reply::not_modified(&response) } else { response })
 }
@@ -115,8 +122,7 @@ async fn see(app: &App, ask: &mut Ask, query: &ResultsQuery) -> Result<Seen, Fai
 }
 
 /// Equal sequences mean equal bodies; a body without the count is another one.
-fn tag(seen: &Seen) -> String {
-    let sequence = seen.snapshot.tally.sequence;
+fn tag(seen: &Seen, sequence: Sequence) -> String {
     if seen.visible { format!("\"{sequence}\"") } else { format!("\"{sequence}-turnout\"") }
 }
 
@@ -129,7 +135,7 @@ fn mark(response: &mut Response, seen: &Seen, tag: &str) {
 }
 
 fn answer_derived<T: serde::Serialize>(ask: &Ask, seen: &Seen, view: &T) -> Response {
-    let tag = tag(seen);
+    let tag = tag(seen, seen.snapshot.tally.sequence);
     let mut response = reply::json(StatusCode::OK, view);
     mark(&mut response, seen, &tag);
     if ask.has(&tag) { reply::not_modified(&response) } else { response }

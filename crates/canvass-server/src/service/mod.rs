@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod caller;
 pub(crate) mod codes;
+pub(crate) mod counting;
 pub(crate) mod devices;
 pub(crate) mod export;
 pub(crate) mod failure;

@@ -3,10 +3,10 @@
 use std::{collections::HashSet, hash::Hasher, sync::Arc};
 
 use canvass_domain::{
-    Poll, PollId, Sequence, VoterId,
+    Poll, PollId, Profile, Sequence, VoterId,
     record::{Chain, Record, VoteRecord, hexadecimal},
     results::Figure,
-    tally::Tally,
+    tally::{Books, Tally},
     vote::Operation,
 };
 use canvass_store::{RecordedEntry, Snapshot};
@@ -20,7 +20,7 @@ use crate::{app::App, service::Failure};
 #[schema(as = Recount)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RecountView {
-    /// Whether everything agrees: counts, breakdowns, timeline, voters and chain.
+    /// Whether everything agrees: counts, distinct ballots, breakdowns, timeline, voters and chain.
     pub(crate) matches: bool,
     /// How many of the poll's records were folded.
     #[schema(value_type = u64)]
@@ -80,10 +80,11 @@ impl CountView {
 impl App {
     /// Folds a poll's records again, up to where the store stands now, and compares.
     pub(crate) async fn recount(&self, poll: &PollId) -> Result<RecountView, Failure> {
-        let snapshot = self.store().tally(poll).await.map_err(|error| self.failed(error))?;
+        let read = self.store().profile(poll, Profile::default()).await;
+        let (snapshot, profile) = read.map_err(|error| self.failed(error))?;
         let mut fold = Fold::new(&snapshot.poll, &self.random());
-        while fold.tally.sequence < snapshot.tally.sequence {
-            let after = fold.tally.sequence;
+        while fold.books.tally.sequence < snapshot.tally.sequence {
+            let after = fold.books.tally.sequence;
             let page = self.store().records(poll, after).await.map_err(|error| self.failed(error))?;
             if page.entries.is_empty() {
                 break;
@@ -92,7 +93,7 @@ impl App {
             // A long recount must not keep this thread's voters waiting.
             tokio::task::yield_now().await;
         }
-        let found = fold.view(snapshot);
+        let found = fold.view(snapshot, profile.as_ref());
         if !found.matches {
             tracing::error!(poll = %poll, "the recount does not agree with the stored tally");
         }
@@ -102,7 +103,7 @@ impl App {
 
 /// What a recount has folded so far. Of each voter it keeps a keyed hash of 64 bits.
 struct Fold {
-    tally: Tally,
+    books: Books,
     chain: Chain,
     chain_state: ChainState,
     voters: HashSet<u64, rustc_hash::FxBuildHasher>,
@@ -113,7 +114,7 @@ struct Fold {
 impl Fold {
     fn new(poll: &Poll, voter_hash_key: &[u8; 16]) -> Self {
         Self {
-            tally: Tally::new(poll),
+            books: Books::new(poll),
             chain: [0; 32],
             chain_state: ChainState::Intact,
             voters: HashSet::default(),
@@ -135,7 +136,7 @@ impl Fold {
             _ => {}
         }
         self.chain = recorded.chain_input.link(&self.chain);
-        self.tally.fold(entry);
+        self.books.fold(entry);
     }
 
     /// Counts votes that were added where one counted already. An erased vote tells no voter and is not looked at.
@@ -159,12 +160,12 @@ impl Fold {
         hasher.finish()
     }
 
-    fn view(self, snapshot: Snapshot) -> RecountView {
-        let agrees = self.tally == *snapshot.tally;
+    fn view(self, snapshot: Snapshot, profile: Option<&Profile>) -> RecountView {
+        let agrees = self.books.tally == *snapshot.tally && self.books.profile.as_ref() == profile;
         RecountView {
             matches: agrees && self.double_voters == 0 && self.chain_state == ChainState::Intact,
             sequence: snapshot.tally.sequence,
-            recounted: CountView::new(&snapshot.poll, Arc::new(self.tally)),
+            recounted: CountView::new(&snapshot.poll, Arc::new(self.books.tally)),
             stored: CountView::new(&snapshot.poll, snapshot.tally),
             double_voters: self.double_voters,
             chain: self.chain_state,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use canvass_domain::{
-    Poll, PollId, Sequence, Timestamp, VoterId,
+    Count, Poll, PollId, Sequence, Timestamp, VoterId,
     key::Scope,
     poll::{Access, ResultsVisible, Status},
     results::{BreakdownView, TimelineView, TimelineWidth, breakdown, may_see, results, timeline},
@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     app::App,
     limits::RESULTS_READY_MAX,
-    service::{Caller, Failure, answer::write_json, votes::Identity},
+    service::{Caller, Failure, answer::write_json, counting::Counted, votes::Identity},
 };
 
 /// What a caller shows to see a count.
@@ -81,26 +81,26 @@ struct Ready {
 }
 
 impl ResultsReady {
-    fn json(&self, seen: &Seen) -> Bytes {
-        let Snapshot { poll, tally } = &seen.snapshot;
+    fn find(&self, snapshot: &Snapshot, visible: bool) -> Option<Bytes> {
+        let ready = self.0.lock();
+        let ready = ready.get(&snapshot.poll.id)?[usize::from(visible)].as_ref()?;
+        let is_same =
+            ready.sequence == snapshot.tally.sequence && ready.created_at == snapshot.poll.created_at;
+        is_same.then(|| ready.json.clone())
+    }
+
+    fn make(&self, snapshot: &Snapshot, count: Option<&Count>) -> Bytes {
+        let Snapshot { poll, tally } = snapshot;
+        let mut json = Vec::with_capacity(1_024);
+        write_json(&mut json, &results(poll, tally, count));
+        let json = Bytes::from(json);
         let mut ready = self.0.lock();
         if ready.len() >= RESULTS_READY_MAX && !ready.contains_key(&poll.id) {
             ready.clear();
         }
-        let slot = &mut ready.entry(poll.id.clone()).or_default()[usize::from(seen.visible)];
-        match slot {
-            Some(ready) if ready.sequence == tally.sequence && ready.created_at == poll.created_at => {
-                ready.json.clone()
-            }
-            _ => {
-                let mut json = Vec::with_capacity(1_024);
-                write_json(&mut json, &results(poll, tally, seen.visible));
-                let json = Bytes::from(json);
-                let created_at = poll.created_at;
-                *slot = Some(Ready { sequence: tally.sequence, created_at, json: json.clone() });
-                json
-            }
-        }
+        let slot = &mut ready.entry(poll.id.clone()).or_default()[usize::from(count.is_some())];
+        *slot = Some(Ready { sequence: tally.sequence, created_at: poll.created_at, json: json.clone() });
+        json
     }
 }
 
@@ -118,9 +118,19 @@ impl App {
         Ok(Seen { snapshot, visible, restricted })
     }
 
-    /// The JSON of what is seen.
-    pub(crate) fn results_json(&self, seen: &Seen) -> Bytes {
-        self.parts.results.json(seen)
+    /// The JSON of what is seen, with its sequence: that of the poll, or in a poll that takes long to count, that of
+    /// its newest count.
+    pub(crate) async fn results_json(&self, seen: &Seen) -> Result<(Bytes, Sequence), Failure> {
+        let (ready, snapshot) = (&self.parts.results, &seen.snapshot);
+        if let Some(json) = ready.find(snapshot, seen.visible) {
+            return Ok((json, snapshot.tally.sequence));
+        }
+        if !seen.visible {
+            return Ok((ready.make(snapshot, None), snapshot.tally.sequence));
+        }
+        let Counted { snapshot, count, .. } = self.counted(snapshot).await?;
+        let json = ready.find(&snapshot, true).unwrap_or_else(|| ready.make(&snapshot, Some(&count)));
+        Ok((json, snapshot.tally.sequence))
     }
 
     async fn may_see(&self, poll: &Arc<Poll>, viewer: &Viewer<'_>) -> Result<bool, Failure> {

@@ -8,6 +8,7 @@ mod garbage;
 mod harness;
 mod keys;
 mod limits;
+mod methods;
 mod polls;
 mod results;
 mod troubles;

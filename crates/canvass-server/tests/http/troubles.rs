@@ -7,7 +7,7 @@ use std::{
 };
 
 use canvass_domain::{
-    Poll, PollId, Sequence, VoterId,
+    Poll, PollId, Profile, Sequence, VoterId,
     code::CodeHash,
     decide::PollCommand,
     key::Key,
@@ -121,6 +121,14 @@ impl Store for Troubled {
             let mut snapshot = self.store.tally(poll).await?;
             Arc::make_mut(&mut snapshot.tally).votes += u64::from(self.miscounts);
             Ok(snapshot)
+        })
+    }
+
+    fn profile<'a>(&'a self, poll: &'a PollId, into: Profile) -> Pending<'a, (Snapshot, Option<Profile>)> {
+        Box::pin(async move {
+            let (mut snapshot, profile) = self.store.profile(poll, into).await?;
+            Arc::make_mut(&mut snapshot.tally).votes += u64::from(self.miscounts);
+            Ok((snapshot, profile))
         })
     }
 

@@ -16,11 +16,11 @@ use std::{
 };
 
 use canvass_domain::{
-    Poll, Sequence, Timestamp,
+    Poll, Profile, Sequence, Timestamp,
     code::Codes,
     key::Key,
     record::{Chain, PollNumber},
-    tally::Tally,
+    tally::{Books, Tally},
 };
 use canvass_ledger::Position;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,6 @@ use super::{
     shared::{HashKey, PollCell, Registry, Shared, Voters},
     writer::{PollState, RegistryState},
 };
-use crate::Snapshot;
 
 /// The file's first bytes; the last one is the format's version.
 const MAGIC: &[u8; 8] = b"CANVCKP\x01";
@@ -53,6 +52,7 @@ pub(super) struct Capture {
 pub(super) struct CapturedPoll {
     pub(super) state: PollState,
     pub(super) tally: Arc<Tally>,
+    pub(super) profile: Option<Profile>,
     pub(super) voters: Voters,
 }
 
@@ -122,7 +122,7 @@ fn write(directory: &Path, capture: Capture) -> io::Result<u64> {
 }
 
 fn write_poll(into: &mut Sections, captured: CapturedPoll) -> io::Result<()> {
-    let CapturedPoll { state, tally, voters } = captured;
+    let CapturedPoll { state, tally, profile, voters } = captured;
     let head = PollHead {
         number: state.cell.number,
         sequence: state.sequence,
@@ -136,7 +136,8 @@ fn write_poll(into: &mut Sections, captured: CapturedPoll) -> io::Result<()> {
         into.section(Section::Codes, &lot.concat())?;
     }
     let mut bytes = Vec::new();
-    tally.encode(&mut bytes);
+    Books::encode(&tally, profile.as_ref(), &mut bytes);
+    drop(profile);
     into.section(Section::Tally, &bytes)?;
     bytes.clear();
     voters.places.encode(&mut bytes);
@@ -228,7 +229,7 @@ fn read(file: File) -> io::Result<Loaded> {
             (Section::Poll, _) => building = Some(Building::new(serde_json::from_slice(&payload)?)),
             (Section::Codes, Some(poll)) => poll.codes.add(payload.as_chunks().0.to_vec()),
             (Section::Tally, Some(poll)) => {
-                poll.tally = Some(Tally::decode(&poll.head.poll, &payload).map_err(|_| damaged("a tally"))?);
+                poll.books = Some(Books::decode(&poll.head.poll, &payload).map_err(|_| damaged("a tally"))?);
             }
             (Section::Places, Some(poll)) => {
                 poll.voters.places = Places::decode(&payload).ok_or_else(|| damaged("a poll's places"))?;
@@ -266,23 +267,23 @@ fn next(file: &mut impl Read, payload: &mut Vec<u8>) -> io::Result<Section> {
 struct Building {
     head: PollHead,
     codes: Codes,
-    tally: Option<Tally>,
+    books: Option<Books>,
     voters: Voters,
 }
 
 impl Building {
     fn new(head: PollHead) -> Self {
-        Self { head, codes: Codes::default(), tally: None, voters: Voters::default() }
+        Self { head, codes: Codes::default(), books: None, voters: Voters::default() }
     }
 
     fn finish(self) -> io::Result<PollState> {
-        let Self { head, codes, tally, voters } = self;
-        let tally = Arc::new(tally.ok_or_else(|| damaged("a tally is missing"))?);
-        if tally.sequence != head.sequence || voters.places.count() != head.sequence.0 {
+        let Self { head, codes, books, voters } = self;
+        let books = books.ok_or_else(|| damaged("a tally is missing"))?;
+        if books.tally.sequence != head.sequence || voters.places.count() != head.sequence.0 {
             return Err(damaged("a poll's parts do not agree"));
         }
         let poll = Arc::new(head.poll);
-        let cell = PollCell::new(head.number, Snapshot { poll: Arc::clone(&poll), tally }, voters);
+        let cell = PollCell::new(head.number, Arc::clone(&poll), books, voters);
         Ok(PollState {
             cell: Arc::new(cell),
             poll,

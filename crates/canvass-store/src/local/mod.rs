@@ -22,7 +22,7 @@ use std::{
 };
 
 use canvass_domain::{
-    Poll, PollId, Sequence, Timestamp, VoterId,
+    Poll, PollId, Profile, Sequence, Timestamp, VoterId,
     code::CodeHash,
     decide::PollCommand,
     key::Key,
@@ -47,7 +47,7 @@ use self::{
 use crate::{
     ChainInput, Health, Pending, PollPage, PollQuery, RecordPage, RecordedEntry, Snapshot, Store, StoreError,
     VoteResult,
-    limits::{POLLS_PAGE_MAX, RECORDS_PAGE},
+    limits::{COPIED_AT_ONCE_MAX, POLLS_PAGE_MAX, RECORDS_PAGE},
 };
 
 /// Where the time comes from. A poll's records never go back in time, whatever the clock does.
@@ -285,6 +285,19 @@ impl Store for LocalStore {
         Box::pin(std::future::ready(self.shared.cell(poll).map(|cell| cell.snapshot.read().clone())))
     }
 
+    fn profile<'a>(&'a self, poll: &'a PollId, into: Profile) -> Pending<'a, (Snapshot, Option<Profile>)> {
+        Box::pin(async move {
+            let cell = self.shared.cell(poll)?;
+            // A few ballots are copied sooner than another thread takes over.
+            let is_short =
+                cell.profile.read().as_ref().is_none_or(|profile| profile.len() <= COPIED_AT_ONCE_MAX);
+            if is_short {
+                return Ok(cell.copy_profile(into));
+            }
+            blocking(move || Ok(cell.copy_profile(into))).await
+        })
+    }
+
     fn records<'a>(&'a self, poll: &'a PollId, after: Sequence) -> Pending<'a, RecordPage> {
         Box::pin(async move {
             let (cell, shared) = (self.shared.cell(poll)?, Arc::clone(&self.shared));
@@ -316,11 +329,12 @@ impl Store for LocalStore {
 #[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
 fn health(shared: &Shared, queue: &Queue) -> Health {
     let figures = &shared.figures;
-    let (mut index_bytes, mut voters) = (0, 0);
+    let (mut index_bytes, mut voters, mut profile_bytes) = (0, 0, 0);
     for cell in shared.cells() {
         let known = cell.voters.read();
         index_bytes += known.index.bytes() + known.places.bytes();
         voters += known.index.len();
+        profile_bytes += cell.profile.read().as_ref().map_or(0, Profile::bytes);
     }
     let figures = vec![
         ("canvass_ledger_bytes", shared.reader.durable_end().get() as f64),
@@ -334,6 +348,7 @@ fn health(shared: &Shared, queue: &Queue) -> Health {
         ("canvass_queue_votes", figures.votes_waiting.load(Ordering::Relaxed) as f64),
         ("canvass_index_bytes", index_bytes as f64),
         ("canvass_index_voters", voters as f64),
+        ("canvass_profile_bytes", profile_bytes as f64),
         ("canvass_polls", shared.poll_count() as f64),
     ];
     let trouble = queue

@@ -13,7 +13,7 @@ use canvass_domain::{
     Sequence,
     code::Codes,
     record::{self, Chain, Entry, Kind, PollEvent, PollNumber, REGISTRY, Record, Step},
-    tally::Tally,
+    tally::{Books, fold_profile},
     vote::Personal,
 };
 use canvass_ledger::{Disk, Erasable, FileDisk, Ledger, Options, Position, RecordRef, Recovery};
@@ -244,9 +244,9 @@ impl Fold {
     fn create(&mut self, entry: &Entry, event: &PollEvent) {
         let number = entry.place.poll;
         let poll = Arc::new(event.poll.clone());
-        let snapshot = Snapshot { poll: Arc::clone(&poll), tally: Arc::new(Tally::new(&poll)) };
+        let books = Books::new(&poll);
         let state = PollState {
-            cell: Arc::new(PollCell::new(number, snapshot, Voters::default())),
+            cell: Arc::new(PollCell::new(number, Arc::clone(&poll), books, Voters::default())),
             poll,
             sequence: Sequence(0),
             latest: entry.place.at,
@@ -308,7 +308,9 @@ fn fold_entry(
         }
         Record::Key(_) | Record::Setting(_) => return Err("it belongs to the registry"),
     }
-    Arc::make_mut(tally).fold(entry);
+    let tally = Arc::make_mut(tally);
+    tally.fold(entry);
+    fold_profile(&mut cell.profile.write(), tally, &entry.record);
     voters.places.push(record.position);
     state.follow(entry.place, kind, record.body);
     cell.sequence.send_replace(state.sequence);

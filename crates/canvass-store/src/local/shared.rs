@@ -14,9 +14,10 @@ use std::{
 };
 
 use canvass_domain::{
-    KeyId, Poll, PollId, Refusal, Sequence, Timestamp, VoterId,
+    KeyId, Poll, PollId, Profile, Refusal, Sequence, Timestamp, VoterId,
     key::Key,
     record::{self, Entry, Kind, PollNumber, Record},
+    tally::Books,
     vote::{Personal, StoredVote},
 };
 use canvass_ledger::{Erasable, Position, Reader, RecordBuffer, RecordRef};
@@ -78,6 +79,9 @@ pub(super) struct Figures {
 /// One poll as readers see it.
 pub(super) struct PollCell {
     pub(super) number: PollNumber,
+    /// The distinct ballots, where the poll's method counts them. Its lock is taken before that of the snapshot, so that
+    /// while a million ballots are copied to be counted, only the writer waits.
+    pub(super) profile: RwLock<Option<Profile>>,
     pub(super) snapshot: RwLock<Snapshot>,
     pub(super) voters: RwLock<Voters>,
     pub(super) sequence: watch::Sender<Sequence>,
@@ -91,9 +95,27 @@ pub(super) struct Voters {
 }
 
 impl PollCell {
-    pub(super) fn new(number: PollNumber, snapshot: Snapshot, voters: Voters) -> Self {
-        let sequence = watch::Sender::new(snapshot.tally.sequence);
-        Self { number, snapshot: RwLock::new(snapshot), voters: RwLock::new(voters), sequence }
+    pub(super) fn new(number: PollNumber, poll: Arc<Poll>, books: Books, voters: Voters) -> Self {
+        let sequence = watch::Sender::new(books.tally.sequence);
+        let snapshot = Snapshot { poll, tally: Arc::new(books.tally) };
+        Self {
+            number,
+            profile: RwLock::new(books.profile),
+            snapshot: RwLock::new(snapshot),
+            voters: RwLock::new(voters),
+            sequence,
+        }
+    }
+
+    /// The poll as it stands, with a copy of its distinct ballots in the memory of `into`.
+    pub(super) fn copy_profile(&self, mut into: Profile) -> (Snapshot, Option<Profile>) {
+        let profile = self.profile.read();
+        let snapshot = self.snapshot.read().clone();
+        let copy = profile.as_ref().map(|profile| {
+            into.clone_from(profile);
+            into
+        });
+        (snapshot, copy)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use canvass_domain::{
-    Poll, PollId, Refusal, Sequence, Timestamp,
+    Poll, PollId, Profile, Refusal, Sequence, Timestamp,
     code::{CodeHash, Codes},
     decide::{self, AcceptedVote, Facts, PollCommand, VoteDecision},
     key::Key,
@@ -20,7 +20,7 @@ use canvass_domain::{
         self, Chain, CodesAdded, Kind, Place, PollEvent, PollNumber, REGISTRY, Record, Setting, Step,
         VoteBody, hexadecimal,
     },
-    tally::Tally,
+    tally::{Books, fold_ballots, new_profile},
     vote::{Marked, Operation, Personal, StoredVote, VoteCommand},
 };
 use canvass_ledger::{AppendError, Batch, Ledger, Position};
@@ -589,8 +589,8 @@ impl Writer {
         let number = commit.next_number;
         commit.next_number += 1;
         let created = Arc::new(first.clone());
-        let snapshot = Snapshot { poll: Arc::clone(&created), tally: Arc::new(Tally::new(&created)) };
-        let cell = Arc::new(PollCell::new(number, snapshot, Voters::default()));
+        let books = Books::new(&created);
+        let cell = Arc::new(PollCell::new(number, Arc::clone(&created), books, Voters::default()));
         let state = PollState {
             cell,
             poll: created,
@@ -826,6 +826,7 @@ impl Writer {
     /// Everything as it stands after the last commit. It shares what it can with the writer.
     fn capture(&self) -> Capture {
         let polls = self.states.values().map(|state| CapturedPoll {
+            profile: state.cell.profile.read().clone(),
             tally: Arc::clone(&state.cell.snapshot.read().tally),
             voters: state.cell.voters.read().clone(),
             state: state.clone(),
@@ -844,6 +845,7 @@ impl Writer {
 /// The effects of one poll's records that follow one another, folded in under one lock.
 struct Run<'a> {
     cell: &'a Arc<PollCell>,
+    profile: RwLockWriteGuard<'a, Option<Profile>>,
     snapshot: RwLockWriteGuard<'a, Snapshot>,
     voters: RwLockWriteGuard<'a, Voters>,
     is_created: bool,
@@ -852,8 +854,9 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(cell: &'a Arc<PollCell>) -> Self {
+        let profile = cell.profile.write();
         let (snapshot, voters) = (cell.snapshot.write(), cell.voters.write());
-        Self { cell, snapshot, voters, is_created: false, is_deleted: false }
+        Self { cell, profile, snapshot, voters, is_created: false, is_deleted: false }
     }
 
     fn apply_all(&mut self, effects: &[Effect]) {
@@ -872,11 +875,17 @@ impl<'a> Run<'a> {
         let tally = Arc::make_mut(&mut snapshot.tally);
         match &effect.change {
             Change::Vote { fingerprint, replaced, removed, added } => {
-                tally.fold_vote(sequence, at, removed.as_deref(), added.as_ref());
+                let (removed, added) = (removed.as_deref(), added.as_ref());
+                tally.fold_vote(sequence, at, removed, added);
+                fold_ballots(&mut self.profile, removed.map(Marked::weighed), added.map(Marked::weighed));
                 self.voters.index.set(*fingerprint, *replaced, effect.position);
             }
             Change::Poll(poll, step) => {
                 tally.fold_event(sequence, at, Some(poll));
+                if tally.votes == 0 {
+                    // Without a vote, options and method may have changed.
+                    *self.profile = new_profile(poll);
+                }
                 snapshot.poll = Arc::clone(poll);
                 if *step == Step::Archived {
                     // Nobody votes here again, so the memory is given back; a vote is found by reading the records.
@@ -891,9 +900,9 @@ impl<'a> Run<'a> {
     }
 
     fn end(self, shared: &Shared) {
-        let Self { cell, snapshot, voters, is_created, is_deleted } = self;
+        let Self { cell, profile, snapshot, voters, is_created, is_deleted } = self;
         let (poll, sequence) = (Arc::clone(&snapshot.poll), snapshot.tally.sequence);
-        drop((snapshot, voters));
+        drop((profile, snapshot, voters));
         if is_created {
             shared.add_poll(Arc::clone(cell));
         }

@@ -220,9 +220,11 @@ impl Run {
         let (mut polls, mut model) = (Vec::new(), Vec::new());
         for number in 0..POLLS {
             let revote = if number == 0 { "never" } else { "untilClose" };
+            // Ballots that rank one option are kept as distinct ballots, and tell the same as choices.
+            let method = if number == 2 { "irv" } else { "plurality" };
             let poll = format!(
                 r#"{{"title": "T", "options": [{{"id": "o0"}}, {{"id": "o1"}}, {{"id": "o2"}}],
-                "status": "open", "revote": "{revote}"}}"#
+                "status": "open", "revote": "{revote}", "method": {{"type": "{method}"}}}}"#
             );
             polls.push(world.create(&poll).await);
             model.push(ModelPoll::new(number > 0));

@@ -1,4 +1,4 @@
-//! `canvass demo`: a server with three lively polls, whose voters come in waves, in a directory that goes with it.
+//! `canvass demo`: a server with four lively polls, whose voters come in waves, in a directory that goes with it.
 
 use std::{net::SocketAddr, thread, time::Duration};
 
@@ -69,7 +69,7 @@ struct Lively {
     demographics: &'static [(&'static str, &'static [&'static str])],
 }
 
-fn polls() -> [Lively; 3] {
+fn polls() -> [Lively; 4] {
     [
         Lively {
             id: "lunch",
@@ -92,6 +92,18 @@ fn polls() -> [Lively; 3] {
                 ("ties", "A tie is a result", 2.5),
                 ("queues", "Queues all the way down", 2.0),
                 ("lunch", "Lunch as a distributed system", 1.0),
+            ],
+            demographics: &[],
+        },
+        Lively {
+            id: "trip",
+            title: "Where does the club's trip go?",
+            method: "irv",
+            options: &[
+                ("coast", "To the coast", 4.0),
+                ("mountains", "To the mountains", 3.5),
+                ("museum", "To the museum", 2.0),
+                ("home", "Nowhere", 1.0),
             ],
             demographics: &[],
         },
@@ -177,12 +189,27 @@ fn ballot(poll: &Lively, random: &mut SmallRng, seconds: f64) -> Value {
             .filter(|(_, leaning)| random.random::<f64>() < *leaning / most * 0.8);
         return json!({"choices": approved.map(|((id, ..), _)| *id).collect::<Vec<_>>()});
     }
-    let mut left = random.random::<f64>() * leanings.iter().sum::<f64>();
-    let chosen = leanings.iter().position(|leaning| {
+    if poll.method == "irv" {
+        let mut left: Vec<_> = poll.options.iter().map(|(id, ..)| *id).zip(leanings).collect();
+        let ranks = random.random_range(1..=left.len());
+        let ranking = (0..ranks).map(|_| {
+            let chosen = draw(left.iter().map(|(_, leaning)| *leaning), random);
+            left.remove(chosen).0
+        });
+        return json!({"ranking": ranking.collect::<Vec<_>>()});
+    }
+    json!({"choice": poll.options[draw(leanings.into_iter(), random)].0})
+}
+
+/// The place of one of several leanings, the likelier the larger it is.
+fn draw(leanings: impl Iterator<Item = f64> + Clone, random: &mut SmallRng) -> usize {
+    let mut left = random.random::<f64>() * leanings.clone().sum::<f64>();
+    let mut leanings = leanings;
+    let chosen = leanings.position(|leaning| {
         left -= leaning;
         left <= 0.0
     });
-    json!({"choice": poll.options[chosen.unwrap_or(0)].0})
+    chosen.unwrap_or(0)
 }
 
 fn demographics(poll: &Lively, random: &mut SmallRng) -> Value {

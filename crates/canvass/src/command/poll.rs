@@ -63,12 +63,17 @@ struct CreateArgs {
     /// More about the question
     #[arg(long)]
     description: Option<String>,
-    /// How it is counted: a method's name, or its JSON with rules, such as {"type":"approval","maxChoices":3}
+    /// How it is counted: plurality, approval, score, star, irv, stvScottish, stvMeek, schulze, rankedPairs, minimax,
+    /// borda, quadratic or dot; or its JSON with rules, such as {"type":"approval","maxChoices":3}
     #[arg(long, default_value = "plurality")]
     method: String,
     /// How many options win
     #[arg(long, value_name = "NUMBER")]
     seats: Option<u16>,
+    /// How a tie is broken that the method leaves open: report, order (that of the options), lot=SEED, or its JSON
+    /// as the API takes it
+    #[arg(long, value_name = "RULE")]
+    tie_break: Option<String>,
     /// Who may vote
     #[arg(long = "access", value_parser = ["key", "public", "code", "open"])]
     access_rule: Option<String>,
@@ -175,6 +180,7 @@ fn request(args: CreateArgs) -> Result<Value, Failure> {
         })
         .collect();
     let mut request = json!({"title": args.title, "options": options, "method": method(&args.method)?});
+    let tie_break = args.tie_break.as_deref().map(tie_break).transpose()?;
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             request[name] = value;
@@ -183,6 +189,7 @@ fn request(args: CreateArgs) -> Result<Value, Failure> {
     set("id", args.id.map(Value::from));
     set("description", args.description.map(Value::from));
     set("seats", args.seats.map(Value::from));
+    set("tieBreak", tie_break);
     set("access", args.access_rule.map(Value::from));
     set("revote", args.revote.map(Value::from));
     set("resultsVisible", args.results_visible.map(Value::from));
@@ -200,6 +207,16 @@ fn method(text: &str) -> Result<Value, Failure> {
         return Ok(json!({"type": text}));
     }
     serde_json::from_str(text).map_err(|error| Failure::usage(format!("--method is not JSON: {error}")))
+}
+
+fn tie_break(text: &str) -> Result<Value, Failure> {
+    if let Some(seed) = text.strip_prefix("lot=") {
+        return Ok(json!({"type": "lot", "seed": seed}));
+    }
+    if !text.starts_with('{') {
+        return Ok(json!({"type": text}));
+    }
+    serde_json::from_str(text).map_err(|error| Failure::usage(format!("--tie-break is not JSON: {error}")))
 }
 
 fn dimensions(given: &[String]) -> Value {

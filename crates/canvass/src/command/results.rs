@@ -140,7 +140,100 @@ fn picture(results: &Value) -> String {
             share(option) * 100.0,
         )
     };
-    heading + &options(results).map(row).collect::<String>() + &outcome(results)
+    heading
+        + &options(results).map(row).collect::<String>()
+        + &totals(results)
+        + &rounds(results)
+        + &outcome(results)
+}
+
+/// What each option was given in all, where the method adds that up.
+fn totals(results: &Value) -> String {
+    let rows = options(results).filter(|option| !option["total"].is_null()).map(|option| {
+        let mean = option["mean"].as_str().map(|mean| format!(", mean {mean}")).unwrap_or_default();
+        format!("  {}: {}{mean}\n", output::text(&option["label"]), output::text(&option["total"]))
+    });
+    let rows: String = rows.collect();
+    if rows.is_empty() { rows } else { format!("Total\n{rows}") }
+}
+
+/// The rounds of a count, one below the other: each option that is left with its votes and what became of it.
+fn rounds(results: &Value) -> String {
+    results["rounds"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .zip(1..)
+        .map(|(round, number)| picture_round(results, round, number))
+        .collect()
+}
+
+fn picture_round(results: &Value, round: &Value, number: usize) -> String {
+    let threshold = round["threshold"].as_str().map(|votes| format!(", {votes} elects")).unwrap_or_default();
+    let left: Vec<_> = options(results)
+        .filter_map(|option| Some((option, round["tally"].get(option["id"].as_str()?)?)))
+        .map(|(option, votes)| (output::text(&option["label"]), output::text(votes), option["id"].as_str()))
+        .collect();
+    let label_width = left.iter().map(|(label, ..)| label.chars().count()).max().unwrap_or(0);
+    let votes_width = left.iter().map(|(_, votes, _)| votes.len()).max().unwrap_or(0);
+    let row = |(label, votes, id): &(String, String, Option<&str>)| {
+        let names =
+            |field: &str| round[field].as_array().into_iter().flatten().any(|named| named.as_str() == *id);
+        let fate = match (names("elected"), names("eliminated")) {
+            (true, _) if round["because"][id.unwrap_or_default()] == "finalist" => "  goes on",
+            (true, _) => "  elected",
+            (_, true) => "  eliminated",
+            _ => "",
+        };
+        format!("  {}  {votes:>votes_width$}{fate}\n", output::pad(label, label_width))
+    };
+    let ties = results["ties"].as_array().into_iter().flatten().filter(|tie| tie["round"] == number);
+    let ties = ties.map(|tie| {
+        let list = |field: &str| {
+            tie[field]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|id| label(results, id))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        match tie["by"].as_str() {
+            Some("open") | None => format!("  Tied: {}\n", list("tied")),
+            Some(by) => format!("  Tied: {}; {} by {by}\n", list("tied"), list("chosen")),
+        }
+    });
+    format!(
+        "Round {number}{threshold}\n{}{}{}",
+        left.iter().map(row).collect::<String>(),
+        inactive(&round["inactive"]),
+        ties.collect::<String>()
+    )
+}
+
+/// Votes that no longer count, where there are any.
+fn inactive(votes: &Value) -> String {
+    let kinds = [
+        ("exhaustedChoices", "no option left"),
+        ("overvotes", "overvote"),
+        ("skippedRankings", "skipped ranks"),
+        ("residual", "lost to rounding"),
+    ];
+    let is_some = |votes: &Value| {
+        votes.as_str().is_some_and(|votes| votes.bytes().any(|byte| (b'1'..=b'9').contains(&byte)))
+    };
+    let shown: Vec<_> = kinds
+        .iter()
+        .filter(|(kind, _)| is_some(&votes[kind]))
+        .map(|(kind, name)| format!("{name} {}", output::text(&votes[kind])))
+        .collect();
+    if shown.is_empty() { String::new() } else { format!("  Inactive: {}\n", shown.join(", ")) }
+}
+
+/// An option's label by its id.
+fn label(results: &Value, id: &Value) -> String {
+    let named = options(results).find(|option| option["id"] == *id);
+    output::text(named.map_or(id, |option| &option["label"]))
 }
 
 fn share(option: &Value) -> f64 {
@@ -164,12 +257,9 @@ fn bar(share: f64, share_max: f64) -> String {
 }
 
 fn outcome(results: &Value) -> String {
-    let label = |id: &Value| {
-        let named = options(results).find(|option| option["id"] == *id);
-        output::text(named.map_or(id, |option| &option["label"]))
+    let list = |field: &str| -> Vec<String> {
+        results[field].as_array().into_iter().flatten().map(|id| label(results, id)).collect()
     };
-    let list =
-        |field: &str| -> Vec<String> { results[field].as_array().into_iter().flatten().map(label).collect() };
     let (winners, tied) = (list("winners"), list("tied"));
     let leads = if results["final"] == Value::Bool(true) { "Elected" } else { "Ahead" };
     let part = |name: &str, labels: &[String]| match labels {
@@ -200,5 +290,23 @@ mod tests {
             " ".repeat(20),
         );
         assert_eq!(picture(&results), expected);
+    }
+
+    #[test]
+    fn rounds_tell_what_became_of_whom() {
+        let option = |id: &str, total| json!({"id": id, "label": id.to_uppercase(), "votes": 1, "share": 0.5, "total": total});
+        let results = json!({
+            "title": "T", "status": "open", "votes": 2, "sequence": 5, "visible": true, "final": false,
+            "options": [option("a", "2"), option("b", "1.5")],
+            "rounds": [{
+                "tally": {"a": "1", "b": "1"}, "threshold": "2", "elected": [], "eliminated": ["b"], "because": {},
+                "inactive": {"exhaustedChoices": "1", "overvotes": "0", "skippedRankings": "0", "residual": "0.00"},
+            }],
+            "ties": [{"round": 1, "tied": ["a", "b"], "chosen": ["b"], "by": "lot"}],
+            "winners": [], "tied": [],
+        });
+        let expected = "Total\n  A: 2\n  B: 1.5\nRound 1, 2 elects\n  A  1\n  B  1  eliminated\n  \
+                        Inactive: no option left 1\n  Tied: A, B; B by lot\n";
+        assert!(picture(&results).ends_with(expected), "{}", picture(&results));
     }
 }

@@ -82,7 +82,7 @@ impl Election {
         let options: Vec<_> =
             labels.iter().zip(ids).map(|(label, id)| json!({"id": id, "label": label})).collect();
         let method = if reading.first_preferences { json!({"type": "plurality"}) } else { self.method()? };
-        Ok(json!({
+        let poll = json!({
             "id": poll,
             "title": self.title.as_deref().or(self.name.as_deref()).unwrap_or(poll),
             "options": options,
@@ -90,7 +90,8 @@ impl Election {
             "seats": self.seats,
             "weighted": self.ballots.iter().any(|row| row.weight.is_some()),
             "status": "open",
-        }))
+        });
+        Ok(with(poll, [("tieBreak", self.tie_break())]))
     }
 
     fn method(&self) -> Result<Value, Failure> {
@@ -98,21 +99,64 @@ impl Election {
         Ok(match self.method.as_str() {
             "stv_scottish" => json!({"type": "stvScottish"}),
             "stv_meek" => json!({"type": "stvMeek"}),
+            "ranked_pairs" => json!({"type": "rankedPairs"}),
             "score" => {
-                with(json!({"type": "score"}), [("min", rule("min_score")), ("max", rule("max_score"))])
+                let is_mean = rule("aggregate").is_some_and(|aggregate| aggregate == "mean_of_given_scores");
+                let aggregate = is_mean.then(|| json!("mean"));
+                with(
+                    json!({"type": "score"}),
+                    [
+                        ("min", rule("min_score")),
+                        ("max", rule("max_score")),
+                        ("aggregate", aggregate),
+                        ("ratersMin", rule("min_raters")),
+                    ],
+                )
             }
-            "quadratic" => with(json!({"type": "quadratic"}), [("credits", rule("budget")), ("", None)]),
+            "quadratic" => with(
+                json!({"type": "quadratic"}),
+                [("credits", rule("budget")), ("negativeVotes", rule("negative_votes"))],
+            ),
             "dot" => with(
                 json!({"type": "dot"}),
                 [("dots", rule("dots")), ("maxPerOption", rule("max_per_option"))],
             ),
-            name @ ("plurality" | "approval" | "star" | "irv" | "schulze" | "borda") => json!({"type": name}),
+            "irv" => with(
+                json!({"type": "irv"}),
+                [
+                    ("overvote", rule("overvote").as_ref().and_then(overvote)),
+                    ("skippedRanksMax", rule("max_skipped_ranks").filter(Value::is_u64)),
+                    ("batchElimination", rule("batch_elimination").filter(Value::is_boolean)),
+                    ("untilTwo", rule("continue_until_two").filter(Value::is_boolean)),
+                    ("votesMin", rule("minimum_vote_threshold").filter(Value::is_u64)),
+                    ("tiesByEarlierRounds", self.ties_by_earlier_rounds().then_some(Value::Bool(true))),
+                ],
+            ),
+            name @ ("plurality" | "approval" | "star" | "schulze" | "minimax" | "borda") => {
+                json!({"type": name})
+            }
             other => {
                 return Err(Failure::failed(format!(
                     "polls are not counted by the method {other:?}; create the poll yourself, or give --first-preferences"
                 )));
             }
         })
+    }
+
+    fn tie_break_text(&self) -> &str {
+        self.rules.get("tie_break").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn ties_by_earlier_rounds(&self) -> bool {
+        let text = self.tie_break_text();
+        text.starts_with("previousRound") || text.starts_with("earlier-round")
+    }
+
+    /// RCTab's name for the order of the options, or the words for it; others of a file are for people to read.
+    fn tie_break(&self) -> Option<Value> {
+        let text = self.tie_break_text();
+        let is_order = text == "useCandidateOrder" || text.contains("listed later is eliminated first");
+        is_order.then(|| json!({"type": "order"}))
     }
 
     /// The ballots as votes in a poll.
@@ -150,6 +194,16 @@ impl Election {
         };
         self.options.iter().map(id).collect()
     }
+}
+
+/// RCTab's name of an overvote rule as polls write it.
+fn overvote(rule: &Value) -> Option<Value> {
+    Some(Value::from(match rule.as_str()? {
+        "exhaust_immediately" => "exhaustImmediately",
+        "always_skip_to_next" | "skip_to_next_rank" => "alwaysSkipToNext",
+        "exhaust_if_multiple_continuing" => "exhaustIfMultipleContinuing",
+        _ => return None,
+    }))
 }
 
 fn with<const N: usize>(mut method: Value, rules: [(&str, Option<Value>); N]) -> Value {

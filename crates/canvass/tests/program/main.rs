@@ -5,6 +5,7 @@
 mod configuration;
 mod connections;
 mod durability;
+mod elections;
 mod first_steps;
 mod harness;
 mod imports;

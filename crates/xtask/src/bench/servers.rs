@@ -10,7 +10,7 @@ use std::{
 
 use axum::{Json, Router, http::StatusCode, routing};
 use canvass_domain::{
-    Poll, PollId, Sequence, VoterId,
+    Poll, PollId, Profile, Sequence, VoterId,
     code::CodeHash,
     decide::PollCommand,
     key::Key,
@@ -171,6 +171,10 @@ impl Store for AnsweringStore {
 
     fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot> {
         self.inner.tally(poll)
+    }
+
+    fn profile<'a>(&'a self, poll: &'a PollId, into: Profile) -> Pending<'a, (Snapshot, Option<Profile>)> {
+        self.inner.profile(poll, into)
     }
 
     fn records<'a>(&'a self, poll: &'a PollId, after: Sequence) -> Pending<'a, RecordPage> {

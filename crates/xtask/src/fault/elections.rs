@@ -90,7 +90,7 @@ impl Election {
     }
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
@@ -118,13 +118,13 @@ fn expected(file: &Value, ballots: &[(usize, u64)], options: usize) -> Outcome<V
 }
 
 /// Where elections lie, if they do.
-fn folder() -> Option<PathBuf> {
+pub(super) fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("CANVASS_ELECTIONS")
         .map_or_else(|| shell::root().join("../shared/elections"), PathBuf::from);
     folder.is_dir().then_some(folder)
 }
 
-fn absent() -> Verdict {
+pub(super) fn absent() -> Verdict {
     Verdict::Absent("no elections; name their folder in CANVASS_ELECTIONS".into())
 }
 
@@ -150,7 +150,7 @@ fn largest(folder: &Path) -> Outcome<Election> {
     Ok(Election::read(&path)?.ok_or("the largest election does not fit")?)
 }
 
-fn start(bench: &Bench<'_>) -> Outcome<Server> {
+pub(super) fn start(bench: &Bench<'_>) -> Outcome<Server> {
     bench.program.start(&bench.directory.join("data"), free_address()?)
 }
 

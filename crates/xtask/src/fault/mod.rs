@@ -9,6 +9,7 @@ mod disk;
 mod elections;
 mod garbage;
 mod kill_points;
+mod methods;
 mod slow;
 mod trace;
 
@@ -73,7 +74,7 @@ struct Bench<'a> {
 type Fault = fn(&Bench<'_>) -> Outcome<Verdict>;
 
 /// Every fault by its name.
-const FAULTS: [(&str, Fault); 13] = [
+const FAULTS: [(&str, Fault); 14] = [
     ("kill-rounds", crash::kill_rounds),
     ("kill-points", kill_points::kill_points),
     ("failed-sync", disk::failed_sync),
@@ -87,6 +88,7 @@ const FAULTS: [(&str, Fault); 13] = [
     ("elections", elections::one_vote_a_ballot),
     ("election-batch", elections::batch_twice),
     ("election-import", elections::import_twice),
+    ("election-methods", methods::by_their_methods),
 ];
 
 /// How many faults held, failed, and were not tried.

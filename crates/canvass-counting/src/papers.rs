@@ -1,0 +1,167 @@
+//! Ballots on their way through the options, for rules that move them from one option to the next.
+//!
+//! Of a million ballots that rank ten options hardly two are alike, but there are only 30,240 ways to rank the first
+//! five. So ballots that agree in their first ranks move together as one paper, until these ranks are used up: most
+//! counts end before many are. The figures are the same, because whatever moves, moves at the same value.
+
+use crate::{
+    BallotCounts, Figure, Profile, WEIGHT_UNIT,
+    intake::Reading,
+    packed::{PackedBallot, PackedRank, Ranks},
+    profile::NONE,
+};
+
+/// All papers of a count.
+pub(crate) struct Papers<'a> {
+    profile: &'a Profile,
+    list: Vec<Paper<'a>>,
+    /// Whether all papers' weights are whole votes.
+    pub(crate) are_whole_votes: bool,
+}
+
+/// Ballots that move together.
+pub(crate) struct Paper<'a> {
+    pub(crate) ranks: Ranks<'a>,
+    /// Of all its ballots, in millionths of a vote.
+    pub(crate) weight: i128,
+    /// The place in the ranks where it goes on from.
+    pub(crate) place: usize,
+    /// What is left of one vote, in units of the last place.
+    pub(crate) value: u64,
+    /// Up to where its ballots agree.
+    shared: usize,
+    /// The first of its ballots, if there are several.
+    first: u32,
+}
+
+/// What comes next on a paper.
+pub(crate) enum Next<'a> {
+    /// A rank, and the place after it.
+    Rank(PackedRank<'a>, usize),
+    /// Its ballots go different ways from here.
+    Apart,
+    /// No rank.
+    End,
+}
+
+impl Paper<'_> {
+    /// The paper's votes, in units of the last place, times millionths.
+    pub(crate) fn votes(&self) -> i128 {
+        self.weight * i128::from(self.value)
+    }
+
+    /// What comes at a place, which is not before the paper's own.
+    #[inline]
+    pub(crate) fn at(&self, place: usize) -> Next<'_> {
+        if place >= self.shared {
+            return Next::Apart;
+        }
+        self.ranks.at(place).map_or(Next::End, |(rank, next)| Next::Rank(rank, next))
+    }
+}
+
+impl<'a> Papers<'a> {
+    /// The papers of a profile's ballots, and the numbers of all; `value` is one vote. Where `alone`, each ballot is a
+    /// paper of its own.
+    ///
+    /// A `reading` takes every ranking whose first ranks are single options that the profile has.
+    pub(crate) fn read(
+        profile: &'a Profile,
+        reading: impl Fn(PackedBallot<'a>) -> Reading<Ranks<'a>>,
+        value: u64,
+        alone: bool,
+    ) -> (BallotCounts, Self) {
+        let mut made = Self { profile, list: Vec::new(), are_whole_votes: true };
+        let mut are_whole_votes = true;
+        let (mut counted, mut blank, mut rejected) = (0, 0, 0);
+        let mut take = |ballot: PackedBallot<'a>, weight: i128, list: &mut Vec<Paper<'a>>| {
+            let option_count = profile.option_count();
+            let is_known = ballot.option_max().is_none_or(|option| usize::from(option) < option_count);
+            match if is_known { reading(ballot) } else { Reading::Rejected } {
+                Reading::Vote(ranks) => {
+                    counted += weight;
+                    are_whole_votes &= is_whole(weight);
+                    list.push(Paper::new(ranks, weight, value));
+                }
+                Reading::Blank => blank += weight,
+                Reading::Rejected => rejected += weight,
+            }
+        };
+        if alone || !profile.names_known_options() {
+            profile
+                .packed()
+                .for_each(|(ballot, total)| take(ballot, total.signed_millionths(), &mut made.list));
+        } else {
+            profile
+                .single()
+                .for_each(|(ballot, total)| take(ballot, total.signed_millionths(), &mut made.list));
+            made.take_bundles(value);
+            // What is whole in all is so in each; else it takes a look at each.
+            are_whole_votes &= profile.has_whole_votes()
+                || profile
+                    .bundles()
+                    .flat_map(|bundle| profile.bundled(bundle.first))
+                    .all(|(_, total)| is_whole(total.signed_millionths()));
+            counted += profile.bundles().map(|bundle| bundle.total.signed_millionths()).sum::<i128>();
+        }
+        made.are_whole_votes = are_whole_votes;
+        let ballots = BallotCounts {
+            cast: Figure::millionths(counted + blank + rejected),
+            counted: Figure::millionths(counted),
+            blank: Figure::millionths(blank),
+            rejected: Figure::millionths(rejected),
+        };
+        (ballots, made)
+    }
+
+    fn take_bundles(&mut self, value: u64) {
+        for bundle in self.profile.bundles() {
+            let PackedBallot::Ranking(ranks) = self.profile.ballot(bundle.first) else { continue };
+            let paper = Paper::new(ranks, bundle.total.signed_millionths(), value);
+            let shared = self.profile.shared_ranks();
+            self.list.push(Paper { shared, first: bundle.first, ..paper });
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(crate) fn get(&self, index: u32) -> &Paper<'a> {
+        &self.list[index as usize]
+    }
+
+    pub(crate) fn get_mut(&mut self, index: u32) -> &mut Paper<'a> {
+        &mut self.list[index as usize]
+    }
+
+    /// Makes each ballot of a paper a paper of its own, from the place on where they differ; gives their numbers. The
+    /// paper itself is used no more.
+    pub(crate) fn take_apart(&mut self, index: u32) -> std::ops::Range<u32> {
+        let begin = small(self.list.len());
+        let Paper { value, shared, first, .. } = *self.get(index);
+        for (ballot, total) in self.profile.bundled(first) {
+            if let PackedBallot::Ranking(ranks) = ballot {
+                let alone = Paper::new(ranks, total.signed_millionths(), value);
+                self.list.push(Paper { place: shared, ..alone });
+            }
+        }
+        begin..small(self.list.len())
+    }
+}
+
+impl<'a> Paper<'a> {
+    /// A paper of one ballot.
+    fn new(ranks: Ranks<'a>, weight: i128, value: u64) -> Self {
+        Self { ranks, weight, place: 0, value, shared: usize::MAX, first: NONE }
+    }
+}
+
+fn is_whole(weight: i128) -> bool {
+    weight % i128::from(WEIGHT_UNIT) == 0
+}
+
+/// A number of ballots in memory.
+fn small(number: usize) -> u32 {
+    u32::try_from(number).expect("ballots fit in memory")
+}
