@@ -18,6 +18,7 @@ use crate::{
         devices::{DeviceSecret, hexadecimal, unhexadecimal},
         keys::KeyRing,
         limiting::{AddressLimits, EdgeClock},
+        live::Broadcasts,
         results::ResultsReady,
     },
 };
@@ -70,6 +71,7 @@ pub(crate) struct Parts {
     pub(crate) addresses: AddressLimits,
     pub(crate) results: ResultsReady,
     pub(crate) counts: Counts,
+    pub(crate) live: Broadcasts,
     pub(crate) metrics: Metrics,
     device_secret: OnceCell<DeviceSecret>,
 }
@@ -93,6 +95,7 @@ impl App {
             addresses,
             results: ResultsReady::default(),
             counts: Counts::default(),
+            live: Broadcasts::default(),
             metrics: Metrics::default(),
             device_secret: OnceCell::new(),
             settings,
@@ -119,6 +122,11 @@ impl App {
             self.add_admin_key(secret).await?;
         }
         Ok(made)
+    }
+
+    /// Ends the streams of live results, for a server that stops: the other requests in flight end by themselves.
+    pub fn end_streams(&self) {
+        self.parts.live.end();
     }
 
     async fn add_admin_key(&self, secret: &str) -> Result<(), StoreError> {

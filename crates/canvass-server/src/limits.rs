@@ -40,6 +40,18 @@ pub const COUNT_AGE_MAX: Duration = Duration::from_millis(350);
 /// After a count of ballots the poll's next one waits for so many times as long as it took: counts of one poll take at
 /// most a fifth of one core's time.
 pub const COUNT_PAUSE_PARTS: u32 = 4;
+/// Pause between two results sent to the watchers of a poll: ten a second at most.
+pub const LIVE_PAUSE: Duration = Duration::from_millis(100);
+/// How often a broadcast looks whether anybody still watches.
+pub const LIVE_CHECK: Duration = Duration::from_secs(5);
+/// Silence after which a watcher is told that the stream is alive.
+pub const LIVE_HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a stream goes on: keys and visibility are looked at anew when the watcher connects again.
+pub const LIVE_LIFETIME_MAX: Duration = Duration::from_mins(15);
+/// How long a watcher is asked to wait at most before it connects again.
+pub const LIVE_RETRY_MAX: Duration = Duration::from_secs(3);
+/// Streams of live results at once; more are told 503. The other connections are left for votes.
+pub const WATCHERS_MAX: usize = 15_000;
 /// API keys, revoked ones included.
 pub const KEYS_MAX: usize = 100_000;
 /// Bytes of a key's name.

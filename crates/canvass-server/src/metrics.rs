@@ -109,14 +109,17 @@ impl Metrics {
         figures
     }
 
-    /// Every figure, with those of the store.
-    pub(crate) fn render(&self, health: &Health) -> String {
+    /// Every figure, with those of the store and the number of streams of live results.
+    pub(crate) fn render(&self, health: &Health, watchers: usize) -> String {
         let mut text = String::new();
         self.render_votes(&mut text);
         self.render_routes(&mut text);
         line(&mut text, format_args!("# HELP canvass_store_ready Whether the store can be written."));
         line(&mut text, format_args!("# TYPE canvass_store_ready gauge"));
         line(&mut text, format_args!("canvass_store_ready {}", u8::from(health.trouble.is_none())));
+        line(&mut text, format_args!("# HELP canvass_watchers Streams of live results that are open."));
+        line(&mut text, format_args!("# TYPE canvass_watchers gauge"));
+        line(&mut text, format_args!("canvass_watchers {watchers}"));
         for (name, figure) in &health.figures {
             line(&mut text, format_args!("# HELP {name} A figure of the store."));
             line(&mut text, format_args!("# TYPE {name} untyped"));

@@ -41,6 +41,11 @@ impl Server {
 
     /// Serves until `shutdown` is done, and leaves the data directory in order.
     pub(crate) fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, Failure> {
+        let app = self.app.clone();
+        let shutdown = async move {
+            shutdown.await;
+            app.end_streams();
+        };
         let drained = self
             .listeners
             .serve(router(self.app), shutdown)

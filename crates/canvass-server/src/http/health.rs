@@ -33,7 +33,7 @@ pub(crate) async fn read_readiness(app: App, _: Ask) -> Result<Response, Failure
 #[utoipa::path(get, path = "/metrics", tag = "server",
     responses((status = 200, description = "Every figure, in the text format 0.0.4", body = String, content_type = "text/plain")))]
 pub(crate) async fn read_metrics(app: App, _: Ask) -> Result<Response, Failure> {
-    let figures = app.parts.metrics.render(&app.store().health());
+    let figures = app.parts.metrics.render(&app.store().health(), app.parts.live.watchers());
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(reply::of(StatusCode::OK, content_type, figures))
 }

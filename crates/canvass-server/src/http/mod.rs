@@ -17,6 +17,7 @@ mod polls;
 mod problem;
 mod reply;
 mod results;
+mod stream;
 mod votes;
 
 use axum::{Router, http::Method};
@@ -51,6 +52,7 @@ pub fn router(app: App) -> Router {
         .on(Method::PUT, "/v1/polls/{poll}/votes/{voter}", PostVotes, votes::change_vote)
         .on(Method::DELETE, "/v1/polls/{poll}/votes/{voter}", PostVotes, votes::withdraw_vote)
         .on(Method::GET, "/v1/polls/{poll}/results", Api, results::read_results)
+        .on(Method::GET, "/v1/polls/{poll}/results/stream", Api, stream::stream_results)
         .on(Method::GET, "/v1/polls/{poll}/breakdown", Api, results::read_breakdown)
         .on(Method::GET, "/v1/polls/{poll}/timeline", Api, results::read_timeline)
         .on(Method::GET, "/v1/polls/{poll}/export", Api, export::export_votes)

@@ -23,7 +23,8 @@ use utoipa::{
 };
 
 use crate::http::{
-    batch, codes, dialect, dialect_a, dialect_b, export, health, keys, polls, problem::Kind, results, votes,
+    batch, codes, dialect, dialect_a, dialect_b, export, health, keys, polls, problem::Kind, results, stream,
+    votes,
 };
 
 /// The description of every route.
@@ -44,7 +45,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         polls::open_poll, polls::pause_poll, polls::close_poll, polls::certify_poll, polls::archive_poll,
         polls::list_events, codes::create_codes,
         votes::cast_vote, batch::cast_votes, votes::read_vote, votes::change_vote, votes::withdraw_vote,
-        results::read_results, results::read_breakdown, results::read_timeline, export::export_votes,
+        results::read_results, stream::stream_results, results::read_breakdown, results::read_timeline, export::export_votes,
         results::recount_poll,
         keys::create_key, keys::list_keys, keys::revoke_key, keys::rotate_key,
         health::read_liveness, health::read_readiness, health::read_metrics,

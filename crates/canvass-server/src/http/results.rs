@@ -30,7 +30,7 @@ use crate::{
 };
 
 #[derive(Deserialize)]
-struct ResultsQuery {
+pub(crate) struct ResultsQuery {
     voter: Option<String>,
     reveal: Option<String>,
     by: Option<String>,
@@ -109,7 +109,8 @@ pub(crate) async fn recount_poll(app: App, mut ask: Ask) -> Result<Response, Fai
     Ok(reply::json(StatusCode::OK, &found))
 }
 
-async fn see(app: &App, ask: &mut Ask, query: &ResultsQuery) -> Result<Seen, Failure> {
+/// What the caller may see of the poll that the path names.
+pub(crate) async fn see(app: &App, ask: &mut Ask, query: &ResultsQuery) -> Result<Seen, Failure> {
     let id = ask.poll()?;
     let voter = query.voter.as_deref().map(|voter| Text(voter.into()));
     let reveal = match query.reveal.as_deref() {

@@ -9,6 +9,7 @@ pub(crate) mod export;
 pub(crate) mod failure;
 pub(crate) mod keys;
 pub(crate) mod limiting;
+pub(crate) mod live;
 pub(crate) mod polls;
 pub(crate) mod recount;
 pub(crate) mod results;

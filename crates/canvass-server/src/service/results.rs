@@ -37,11 +37,33 @@ pub(crate) struct Seen {
     pub(crate) snapshot: Snapshot,
     /// Whether the count may be seen, or the turnout alone.
     pub(crate) visible: bool,
+    /// What lets the caller see it, also when the poll has changed.
+    pub(crate) view: View,
     /// Whether another caller may see less: no shared cache may keep it.
     pub(crate) restricted: bool,
 }
 
+/// What a caller showed that counts for whether a poll's count may be seen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    has_voted: bool,
+    reveal: bool,
+}
+
+impl View {
+    /// Whether the count may be seen, or the turnout alone.
+    pub(crate) fn sees(self, poll: &Poll) -> bool {
+        self.reveal || may_see(poll, self.has_voted)
+    }
+}
+
 impl Seen {
+    /// All of a poll: for those who tell others no more than they may see.
+    pub(crate) fn whole(snapshot: Snapshot) -> Self {
+        let view = View { has_voted: true, reveal: true };
+        Self { snapshot, visible: true, view, restricted: true }
+    }
+
     /// A breakdown, for those who may see the count.
     pub(crate) fn breakdown(&self, by: &str) -> Result<BreakdownView, Failure> {
         self.refuse_hidden()?;
@@ -111,11 +133,11 @@ impl App {
     /// A viewer who may not even know the turnout.
     pub(crate) async fn see(&self, poll: &PollId, viewer: &Viewer<'_>) -> Result<Seen, Failure> {
         let snapshot = self.store().tally(poll).await.map_err(|error| self.failed(error))?;
-        let visible = self.may_see(&snapshot.poll, viewer).await?;
+        let view = self.view(&snapshot.poll, viewer).await?;
         let restricted = !is_open_to_all(&snapshot.poll)
             || snapshot.poll.results_visible != ResultsVisible::Live
             || viewer.reveal;
-        Ok(Seen { snapshot, visible, restricted })
+        Ok(Seen { visible: view.sees(&snapshot.poll), snapshot, view, restricted })
     }
 
     /// The JSON of what is seen, with its sequence: that of the poll, or in a poll that takes long to count, that of
@@ -133,7 +155,7 @@ impl App {
         Ok((json, snapshot.tally.sequence))
     }
 
-    async fn may_see(&self, poll: &Arc<Poll>, viewer: &Viewer<'_>) -> Result<bool, Failure> {
+    async fn view(&self, poll: &Arc<Poll>, viewer: &Viewer<'_>) -> Result<View, Failure> {
         let asked = match &viewer.voter {
             Some(voter) => {
                 viewer.caller.require(Scope::VotesRead)?;
@@ -154,9 +176,8 @@ impl App {
         if viewer.reveal {
             viewer.caller.require(Scope::Admin)?;
             tracing::info!(poll = %poll.id, actor = viewer.caller.actor(), "hidden results were revealed");
-            return Ok(true);
         }
-        Ok(may_see(poll, has_voted))
+        Ok(View { has_voted, reveal: viewer.reveal })
     }
 }
 

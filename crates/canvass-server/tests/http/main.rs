@@ -11,5 +11,6 @@ mod limits;
 mod methods;
 mod polls;
 mod results;
+mod stream;
 mod troubles;
 mod votes;

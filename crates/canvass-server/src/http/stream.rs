@@ -1,0 +1,63 @@
+//! The stream of live results, as server-sent events (HTML Living Standard, section 9.2).
+
+use std::convert::Infallible;
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header::CACHE_CONTROL},
+    response::Response,
+};
+use bytes::Bytes;
+use canvass_domain::Sequence;
+use futures_util::stream::unfold;
+
+use crate::{
+    app::App,
+    http::{ask::Ask, openapi::ReadProblems, reply, results::see},
+    limits::LIVE_RETRY_MAX,
+    service::{
+        Failure,
+        live::{Told, Watcher},
+    },
+};
+
+/// Watch the results
+///
+/// Server-sent events named `results`: the results as `GET …/results` answers them, whole each time, with their
+/// sequence as `id`, at most ten a second. A slow reader skips to the newest. The stream ends after a quarter of an
+/// hour at most, and when the server stops; connect again with `Last-Event-ID`, as browsers do by themselves, after the
+/// time that the field `retry` asks for.
+#[utoipa::path(get, path = "/v1/polls/{poll}/results/stream", tag = "results",
+    params(("poll" = String, Path, description = "The poll's id"),
+        ("voter" = Option<String>, Query, description = "In a poll whose results are for those who have voted: the voter to show them to (scope votes:read)"),
+        ("reveal" = Option<bool>, Query, description = "Show the count against the poll's rule (scope admin)"),
+        ("last-event-id" = Option<String>, Header, description = "The sequence that the caller has seen")),
+    responses((status = 200, description = "The results, again with each change", body = String, content_type = "text/event-stream",
+        example = "retry: 2150\n\nevent: results\nid: 17\ndata: {\"pollId\":\"lunch\",…}\n\n"), ReadProblems))]
+pub(crate) async fn stream_results(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    let query = ask.query()?;
+    let seen = see(&app, &mut ask, &query).await?;
+    let known = ask.header("last-event-id").and_then(|id| id.parse().ok()).map(Sequence);
+    let watcher = app.watch(&seen, known)?;
+    let retry = format!("retry: {}\n\n", app.spread(LIVE_RETRY_MAX).as_millis());
+    let events = unfold((Some(Bytes::from(retry)), watcher), |(first, mut watcher)| async move {
+        let event = match first {
+            Some(first) => first,
+            None => next_event(&mut watcher).await?,
+        };
+        Some((Ok::<_, Infallible>(event), (None, watcher)))
+    });
+    let mut response =
+        reply::of(StatusCode::OK, HeaderValue::from_static("text/event-stream"), Body::from_stream(events));
+    response.headers_mut().insert(CACHE_CONTROL, reply::NO_STORE);
+    // Some proxies would hold events back until they have many.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+async fn next_event(watcher: &mut Watcher) -> Option<Bytes> {
+    Some(match watcher.next().await? {
+        Told::Heartbeat => Bytes::from_static(b":\n\n"),
+        Told::Results(event) => event,
+    })
+}
