@@ -1,6 +1,9 @@
 //! The matrix of pairs: how many ballots prefer one option to another, and what follows from it alone.
 
-use crate::{Figure, OptionIndex, PROFILE_VOTES_MAX, Total, preference::Order};
+use crate::{
+    Figure, OptionIndex, PROFILE_VOTES_MAX, Profile, Total, intake,
+    preference::{self, Order},
+};
 
 /// For each two options, how much of the profile ranks the first above the second. Ranked is above unranked; an equal
 /// rank, or neither ranked, is no preference.
@@ -25,6 +28,12 @@ impl Pairwise {
         let mut preferred: Vec<_> = rows.iter().flatten().map(|votes| votes.signed_millionths()).collect();
         (0..option_count).for_each(|option| preferred[option * (option_count + 1)] = 0);
         Some(Self { option_count, preferred })
+    }
+
+    /// The matrix of a profile's ranked ballots, for any method's result; other ballots add nothing.
+    pub fn of(profile: &Profile) -> Self {
+        let (_, orders) = intake::read(profile, preference::order);
+        Self::from_orders(profile.option_count(), orders.into_iter())
     }
 
     /// The matrix of weighted orders of preference.

@@ -5,7 +5,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     client::Client,
     command::{
-        completions, config, demo, doctor, export, import, key, man, poll, recount, results, serve, vote,
+        completions, config, count, demo, doctor, export, import, key, man, poll, recount, results, serve,
+        vote,
     },
     config::ClientFile,
     failure::Failure,
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Export(export::ExportArgs),
     /// Count a poll anew from the ledger and compare
     Recount(recount::RecountArgs),
+    /// Count an election file, without a server
+    Count(Box<count::CountArgs>),
     /// Make and revoke API keys
     Key(key::KeyArgs),
     /// Check a data directory, while no server uses it, and say what was found
