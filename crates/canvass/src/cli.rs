@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Vote(vote::VoteArgs),
     /// Show a poll's results
     Results(results::ResultsArgs),
-    /// Send votes from a file: CSV, JSON Lines or an election in JSON
+    /// Send votes from a file: CSV, JSON Lines or an election (JSON, BLT, ABIF, PrefLib)
     Import(import::ImportArgs),
     /// Write every vote of a poll to a file
     Export(export::ExportArgs),

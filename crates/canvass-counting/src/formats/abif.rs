@@ -104,10 +104,10 @@ impl<'a> Reader<'a> {
                 self.method = self.method.take().or_else(|| usual.map(str::to_owned));
             }
             "tally_method" => {
-                let normal = value.to_lowercase().replace(' ', "_");
-                let normal = if normal == "fptp" { "plurality".to_owned() } else { normal };
-                let is_known = super::METHOD_NAMES.iter().any(|known| *known == normal);
-                self.method = if is_known { Some(normal) } else { self.method.take() };
+                let plain = |name: &str| name.to_lowercase().replace(['_', '-', ' '], "");
+                let wanted = if value.eq_ignore_ascii_case("fptp") { "plurality" } else { value };
+                let known = super::METHOD_NAMES.iter().find(|known| plain(known) == plain(wanted));
+                self.method = known.map(|known| (*known).to_owned()).or_else(|| self.method.take());
             }
             _ => {}
         }

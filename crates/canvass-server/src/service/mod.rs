@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod caller;
 pub(crate) mod codes;
 pub(crate) mod devices;
+pub(crate) mod election;
 pub(crate) mod export;
 pub(crate) mod failure;
 pub(crate) mod keys;

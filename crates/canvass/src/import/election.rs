@@ -1,62 +1,21 @@
-//! Elections in JSON: options, and rows of ballots that were cast by many voters alike. Each ballot becomes one vote,
-//! of a voter whose id is made of the file's name, the row and the ballot's number, so that it is the same each time.
+//! Elections: options, and rows of ballots that were cast by many voters alike. Each ballot becomes one vote, of a voter
+//! whose id is made of the file's name, the row and the ballot's number, so that it is the same each time.
 
 use std::{collections::BTreeMap, path::Path};
 
-use serde::Deserialize;
+use canvass_counting::{
+    Ballot, Method, OptionIndex, Rank, Weight,
+    formats::{self, Row, Rules},
+};
 use serde_json::{Map, Value, json, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use super::{Line, Place, Source, Unusable, Vote, hexadecimal, raw};
 use crate::{command::poll::option_ids, failure::Failure};
 
-/// An election's file; what else it holds is not needed to send its ballots.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Election {
-    #[serde(default)]
-    title: Option<String>,
-    #[serde(default)]
-    name: Option<String>,
-    method: String,
-    #[serde(default)]
-    rules: Map<String, Value>,
-    #[serde(default = "one")]
-    seats: u64,
-    options: Vec<String>,
-    ballots: Vec<Row>,
-}
-
-/// Ballots that are alike.
-#[derive(Debug, Deserialize)]
-struct Row {
-    #[serde(default = "one")]
-    count: u64,
-    #[serde(default)]
-    ranking: Option<Vec<Mark>>,
-    #[serde(default)]
-    choices: Option<Vec<usize>>,
-    #[serde(default)]
-    scores: Option<Vec<Option<i32>>>,
-    #[serde(default)]
-    votes: Option<Vec<i32>>,
-    #[serde(default)]
-    weight: Option<String>,
-}
-
-/// One rank of a ballot.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Mark {
-    One(usize),
-    Equal(Vec<usize>),
-    /// `"overvote"`: several options, and nobody knows which.
-    Word(String),
-    Skipped,
-}
-
-fn one() -> u64 {
-    1
-}
+/// An election's file.
+#[derive(Debug)]
+pub(crate) struct Election(formats::Election);
 
 /// How the ballots are to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -71,48 +30,48 @@ impl Election {
     /// Reads a file as a whole: rows stand for many ballots, so that it is small.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = std::fs::read(path).map_err(|error| Failure::file(path, &error))?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::failed(format!("{}: no election: {error}", path.display())))
+        let election = formats::Election::read(&bytes);
+        election.map(Self).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
     }
 
     /// The request that creates a poll for these ballots.
     pub(crate) fn creation(&self, poll: &str, reading: Reading<'_>) -> Result<Value, Failure> {
-        let labels: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        let labels: Vec<&str> = self.0.options.iter().map(String::as_str).collect();
         let ids = option_ids(&labels);
         let options: Vec<_> =
             labels.iter().zip(ids).map(|(label, id)| json!({"id": id, "label": label})).collect();
         let method = if reading.first_preferences { json!({"type": "plurality"}) } else { self.method()? };
         Ok(json!({
             "id": poll,
-            "title": self.title.as_deref().or(self.name.as_deref()).unwrap_or(poll),
+            "title": self.0.title.as_deref().unwrap_or(poll),
             "options": options,
             "method": method,
-            "seats": self.seats,
-            "weighted": self.ballots.iter().any(|row| row.weight.is_some()),
+            "seats": self.0.seats.unwrap_or(1),
+            "weighted": self.0.rows.iter().any(|row| row.weight != Weight::ONE),
             "status": "open",
         }))
     }
 
+    /// The poll's method: what the file names, or what its ballots are made for.
     fn method(&self) -> Result<Value, Failure> {
-        let rule = |name: &str| self.rules.get(name).cloned();
-        Ok(match self.method.as_str() {
-            "stv_scottish" => json!({"type": "stvScottish"}),
-            "stv_meek" => json!({"type": "stvMeek"}),
-            "score" => {
-                with(json!({"type": "score"}), [("min", rule("min_score")), ("max", rule("max_score"))])
+        let instructions = self.0.instructions(None, &Rules::default());
+        let method = instructions.map_err(|error| Failure::failed(error.to_string()))?.method;
+        let rule = |name: &str| self.0.rules.get(name).cloned();
+        let rules = match &method {
+            Method::Score(_) => vec![("min", rule("min_score")), ("max", rule("max_score"))],
+            Method::Quadratic { credits, .. } => vec![("credits", Some(json!(credits)))],
+            Method::Dot { dots, per_option_max } => {
+                vec![("dots", Some(json!(dots))), ("maxPerOption", per_option_max.map(|most| json!(most)))]
             }
-            "quadratic" => with(json!({"type": "quadratic"}), [("credits", rule("budget")), ("", None)]),
-            "dot" => with(
-                json!({"type": "dot"}),
-                [("dots", rule("dots")), ("maxPerOption", rule("max_per_option"))],
-            ),
-            name @ ("plurality" | "approval" | "star" | "irv" | "schulze" | "borda") => json!({"type": name}),
-            other => {
-                return Err(Failure::failed(format!(
-                    "polls are not counted by the method {other:?}; create the poll yourself, or give --first-preferences"
-                )));
+            Method::StvWigm(_) => {
+                return Err(Failure::failed(
+                    "polls are not counted by the method stv_wigm; create the poll yourself, or give --first-preferences",
+                ));
             }
-        })
+            _ => Vec::new(),
+        };
+        let given = rules.into_iter().filter_map(|(name, rule)| Some((name.to_owned(), rule?)));
+        Ok(std::iter::once(("type".to_owned(), json!(method.name()))).chain(given).collect())
     }
 
     /// The ballots as votes in a poll.
@@ -124,13 +83,20 @@ impl Election {
         let takes_one = poll["method"]["type"] == "plurality";
         let prefix = hexadecimal(&Sha256::digest(reading.source)[..4]);
         let first_preferences = reading.first_preferences;
-        let length = self.ballots.iter().map(|row| row.count).sum();
+        let length = self.0.rows.iter().map(|row| row.count).sum();
         let mut before = 0;
-        let rows = self.ballots.into_iter().zip(1..).map(move |(row, number)| {
+        let rows = self.0.rows.into_iter().zip(1..).map(move |(row, number)| {
             let begun = before;
             before += row.count;
-            let ballot = row.ballot(&ids, first_preferences, takes_one).map(|ballot| raw(&ballot));
-            Alike { row: number, begun, count: row.count, weight: row.weight, ballot, prefix: prefix.clone() }
+            let ballot = in_poll(&row.ballot, &ids, first_preferences, takes_one).map(|ballot| raw(&ballot));
+            Alike {
+                row: number,
+                begun,
+                count: row.count,
+                weight: weight_of(&row),
+                ballot,
+                prefix: prefix.clone(),
+            }
         });
         Ok(Source { lines: Box::new(rows.flat_map(Alike::lines)), length })
     }
@@ -148,17 +114,8 @@ impl Election {
                 Failure::failed(format!("the poll has no option with the label {label:?}, as the file has"))
             })
         };
-        self.options.iter().map(id).collect()
+        self.0.options.iter().map(id).collect()
     }
-}
-
-fn with<const N: usize>(mut method: Value, rules: [(&str, Option<Value>); N]) -> Value {
-    for (name, rule) in rules {
-        if let Some(rule) = rule {
-            method[name] = rule;
-        }
-    }
-    method
 }
 
 /// A row on its way to being votes.
@@ -186,56 +143,52 @@ impl Alike {
     }
 }
 
-impl Row {
-    fn ballot(&self, ids: &[String], first_preferences: bool, takes_one: bool) -> Result<Value, String> {
-        let id =
-            |index: &usize| ids.get(*index).map(String::as_str).ok_or(format!("there is no option {index}"));
-        let marked = |marks: &mut dyn Iterator<Item = (usize, i32)>| {
-            marks
-                .map(|(index, mark)| Ok((id(&index)?.to_owned(), Value::from(mark))))
-                .collect::<Result<Map<_, _>, String>>()
-        };
-        match self {
-            Self { ranking: Some(marks), .. } if first_preferences => match first_preference(marks)? {
-                Some(index) => Ok(json!({"choice": id(&index)?})),
-                None => Err("the ballot has no single first preference".to_owned()),
-            },
-            Self { ranking: Some(marks), .. } => Ok(
-                json!({"ranking": marks.iter().map(|mark| rank(mark, id)).collect::<Result<Vec<_>, _>>()?}),
-            ),
-            Self { choices: Some(choices), .. } => match &choices[..] {
-                [one] if takes_one => Ok(json!({"choice": id(one)?})),
-                all => Ok(json!({"choices": all.iter().map(id).collect::<Result<Vec<_>, _>>()?})),
-            },
-            Self { scores: Some(scores), .. } => {
-                let mut given =
-                    scores.iter().enumerate().filter_map(|(index, score)| Some((index, (*score)?)));
-                Ok(json!({"scores": marked(&mut given)?}))
-            }
-            Self { votes: Some(votes), .. } => {
-                let mut given = votes.iter().copied().enumerate().filter(|(_, votes)| *votes != 0);
-                Ok(json!({"allocation": marked(&mut given)?}))
-            }
-            _ => Err("the row has no ballot".to_owned()),
+/// A weight that must be sent.
+fn weight_of(row: &Row) -> Option<String> {
+    (row.weight != Weight::ONE).then(|| row.weight.to_string())
+}
+
+/// A ballot as the poll takes it.
+fn in_poll(
+    ballot: &Ballot,
+    ids: &[String],
+    first_preferences: bool,
+    takes_one: bool,
+) -> Result<Value, String> {
+    let id = |option: &OptionIndex| ids.get(usize::from(*option)).map_or("", String::as_str);
+    let marked = |marks: &[(OptionIndex, i32)]| {
+        marks.iter().map(|(option, mark)| (id(option).to_owned(), Value::from(*mark))).collect::<Map<_, _>>()
+    };
+    Ok(match ballot {
+        Ballot::Ranking(ranks) if first_preferences => match first_preference(ranks) {
+            Some(option) => json!({"choice": id(&option)}),
+            None => return Err("the ballot has no single first preference".to_owned()),
+        },
+        Ballot::Ranking(ranks) => {
+            json!({"ranking": ranks.iter().map(|mark| rank(mark, &id)).collect::<Result<Vec<_>, _>>()?})
         }
-    }
+        Ballot::Choices(choices) => match &choices[..] {
+            [one] if takes_one => json!({"choice": id(one)}),
+            all => json!({"choices": all.iter().map(id).collect::<Vec<_>>()}),
+        },
+        Ballot::Scores(marks) => json!({"scores": marked(marks)}),
+        Ballot::Allocation(marks) => json!({"allocation": marked(marks)}),
+    })
 }
 
 /// The option at the highest rank that was not skipped; none if there is none, or several share it.
-fn first_preference(marks: &[Mark]) -> Result<Option<usize>, String> {
-    match marks.iter().find(|mark| !matches!(mark, Mark::Skipped)) {
-        Some(Mark::One(index)) => Ok(Some(*index)),
-        Some(Mark::Equal(indexes)) if indexes.len() == 1 => Ok(indexes.first().copied()),
-        Some(Mark::Word(word)) if word != "overvote" => Err(format!("a rank cannot be {word:?}")),
-        _ => Ok(None),
+fn first_preference(ranks: &[Rank]) -> Option<OptionIndex> {
+    match ranks.iter().find(|rank| **rank != Rank::Skipped) {
+        Some(Rank::One(option)) => Some(*option),
+        _ => None,
     }
 }
 
-fn rank<'a>(mark: &Mark, id: impl Fn(&usize) -> Result<&'a str, String>) -> Result<Value, String> {
-    match mark {
-        Mark::One(index) => Ok(Value::from(id(index)?)),
-        Mark::Equal(indexes) => indexes.iter().map(|index| id(index).map(Value::from)).collect(),
-        Mark::Skipped => Ok(Value::Null),
-        Mark::Word(word) => Err(format!("a rank that says only {word:?} cannot be sent")),
+fn rank<'a>(rank: &Rank, id: &impl Fn(&OptionIndex) -> &'a str) -> Result<Value, String> {
+    match rank {
+        Rank::One(option) => Ok(Value::from(id(option))),
+        Rank::Equal(options) => Ok(options.iter().map(|option| Value::from(id(option))).collect()),
+        Rank::Skipped => Ok(Value::Null),
+        Rank::Overvote => Err("a rank that says only \"overvote\" cannot be sent".to_owned()),
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{program, run};
+use crate::harness::{Server, program, run};
 
 /// The fixtures of the counting methods, and more where they lie beside the project.
 fn elections() -> Vec<PathBuf> {
@@ -325,4 +325,48 @@ fn what_cannot_be_counted_is_told_with_its_place() {
     );
     assert_eq!(run(&["count", "nowhere.blt"]).code, 1);
     assert_eq!(run(&["count"]).code, 2);
+}
+
+/// What is exported of a poll and counted has the result that the poll shows.
+#[track_caller]
+fn check_round_trip(create: &[&str], ballots: &[&str], formats: &[&str]) {
+    let server = Server::start(&[]);
+    let created =
+        server.run(&[&["poll", "create", "Q?", "Ada", "Bob", "Cyd", "--open", "--id", "p"], create].concat());
+    assert_eq!(created.code, 0, "{}", created.stderr);
+    let line = |(number, ballot)| format!("{{\"voterId\":\"secret{number}\",\"ballot\":{ballot}}}\n");
+    server.file("votes.jsonl", &ballots.iter().enumerate().map(line).collect::<String>());
+    assert_eq!(server.run(&["import", "votes.jsonl", "--poll", "p"]).code, 0);
+    let results = server.json(&["results", "p"]);
+    for format in formats {
+        let exported = server.run(&["export", "p", "--format", format]);
+        assert_eq!(exported.code, 0, "{format}: {}", exported.stderr);
+        assert!(!exported.stdout.contains("secret"), "{format} names a voter");
+        let (code, stdout, stderr) = count_text(
+            &exported.stdout,
+            &["--json", "--method", results["method"]["type"].as_str().unwrap()],
+        );
+        assert_eq!(code, 0, "{format}: {stderr}");
+        let counted: Value = serde_json::from_str(&stdout).unwrap();
+        for option in results["options"].as_array().unwrap() {
+            let votes = &counted["rounds"][0]["tally"][option["label"].as_str().unwrap()];
+            assert_eq!(fraction(votes), fraction(&option["votes"]), "{format}: {option}");
+        }
+        let labels = |ids: &Value| -> BTreeSet<String> {
+            let options = results["options"].as_array().unwrap().iter();
+            let winners = options.filter(|option| ids.as_array().unwrap().contains(&option["id"]));
+            winners.map(|option| option["label"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(texts(&counted["winners"]), labels(&results["winners"]), "{format}");
+        assert_eq!(texts(&counted["tied"]), labels(&results["tied"]), "{format}");
+    }
+}
+
+#[test]
+fn an_exported_poll_counts_as_the_poll() {
+    let choices = [r#"{"choice":"ada"}"#, r#"{"choice":"bob"}"#, r#"{"choice":"bob"}"#];
+    check_round_trip(&[], &choices, &["election", "blt", "abif"]);
+    check_round_trip(&[], &choices[..2], &["election", "blt", "abif"]);
+    let approvals = [r#"{"choices":["ada","cyd"]}"#, r#"{"choices":[]}"#, r#"{"choices":["cyd"]}"#];
+    check_round_trip(&["--method", "approval"], &approvals, &["election", "abif"]);
 }

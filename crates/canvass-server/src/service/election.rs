@@ -1,0 +1,83 @@
+//! A poll as an election file: the ballots that count, grouped, with nothing of who cast them, when or in what order.
+//!
+//! The export as `json` is the list of votes with their voters; an election says what was voted and how it is counted,
+//! so it is a format of its own. `canvass count` finds the poll's result in it.
+
+use std::collections::BTreeMap;
+
+use canvass_counting::{
+    Ballot, Weight,
+    formats::{Election, Format, Row, Rules, Written},
+};
+use canvass_domain::{Poll, PollId, record::Record};
+
+use crate::{app::App, service::Failure};
+
+impl App {
+    /// The ballots that count now as an election file.
+    ///
+    /// # Errors
+    /// Beside those of every export: the format has no words for these ballots.
+    pub(crate) async fn export_election(&self, poll: &PollId, format: Written) -> Result<String, Failure> {
+        let mut export = self.export(poll).await?;
+        let mut alike: BTreeMap<(Ballot, Weight), u64> = BTreeMap::new();
+        loop {
+            let entries = export.page().await.map_err(|error| self.failed(error))?;
+            if entries.is_empty() {
+                break;
+            }
+            for recorded in entries {
+                let sequence = recorded.entry.place.sequence;
+                // A vote without its personal part has its ballot still.
+                if let Record::Vote(vote) = recorded.entry.record
+                    && !export.is_replaced(sequence)
+                    && let Some(marks) = vote.added
+                {
+                    *alike.entry(marks).or_default() += 1;
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        let row = |((ballot, weight), count)| Row { ballot, scores: None, count, weight };
+        let rows = alike.into_iter().map(row).collect();
+        Ok(election(export.poll(), rows)?.write(format)?)
+    }
+}
+
+/// The election that a poll is. Its method has the name that polls give it.
+fn election(poll: &Poll, rows: Vec<Row>) -> Result<Election, Failure> {
+    let method = serde_json::to_value(&poll.method)
+        .map_err(|_| Failure::invalid("format", "the poll's method cannot be written"))?;
+    let mut rules = Rules::default();
+    for (own, name) in [
+        ("min", "min_score"),
+        ("max", "max_score"),
+        ("credits", "budget"),
+        ("dots", "dots"),
+        ("maxPerOption", "max_per_option"),
+    ] {
+        if !method[own].is_null() {
+            rules.set(name, method[own].clone());
+        }
+    }
+    Ok(Election {
+        format: Format::Json,
+        title: Some(poll.title.clone()),
+        options: poll.options.iter().map(|option| option.label.clone()).collect(),
+        withdrawn: Vec::new(),
+        seats: Some(usize::from(poll.seats)),
+        method: Some(poll.method.name().to_owned()),
+        rules,
+        rows,
+        pairwise: None,
+    })
+}
+
+/// What an election file is called, and its media type.
+pub(crate) fn file_type(format: Written) -> (&'static str, &'static str) {
+    match format {
+        Written::Json => ("election.json", "application/json"),
+        Written::Blt => ("blt", "text/plain; charset=utf-8"),
+        Written::Abif => ("abif", "text/plain; charset=utf-8"),
+    }
+}
