@@ -43,6 +43,8 @@ struct Reader<'a> {
     rules: Rules,
     /// Whether votes are choices, as the metadata says.
     choices: bool,
+    /// Whether any vote has ranks, and not only a list.
+    has_ranks: bool,
     tokens: BTreeMap<&'a str, OptionIndex>,
     names: Vec<String>,
     rows: Vec<Row>,
@@ -150,6 +152,7 @@ impl<'a> Reader<'a> {
             .strip_prefix([':', '*'])
             .ok_or_else(|| line.error(rest, "expected a colon after the number of votes"))?;
         let items = self.read_items(line, preferences)?;
+        self.has_ranks |= items.iter().any(|item| matches!(item.separator, Some('>' | '=')));
         let scores = scores_of(&items);
         if !scores.is_sorted_by(|a, b| a.0 < b.0) {
             return Err(line.error(preferences, "a candidate has two scores"));
@@ -225,11 +228,9 @@ impl<'a> Reader<'a> {
                 row.scores.get_or_insert_with(|| Ballot::Scores(Vec::new()));
             }
         }
-        let only_commas = self.rows.iter().all(|row| row.scores.is_some());
-        let method = self.method.or_else(|| {
-            let scored = only_commas && !self.rows.is_empty() && !self.choices;
-            scored.then(|| "score".to_owned())
-        });
+        let scored = self.rows.iter().any(|row| row.scores.is_some());
+        let is_for_scores = scored && !self.has_ranks && !self.choices;
+        let method = self.method.or_else(|| is_for_scores.then(|| "score".to_owned()));
         let election = Election {
             format: Format::Abif,
             title: self.title,

@@ -235,9 +235,6 @@ impl Reader {
                 }
             }
             joins = false;
-            if ranks.len() > RANKS_MAX {
-                return Err(token.error(format!("a ballot has at most {RANKS_MAX} ranks")));
-            }
         }
         match marks.first() {
             Some(first) if ranks.len() > RANKS_MAX => {
