@@ -16,6 +16,10 @@ pub fn check(bytes: &[u8]) {
         assert_eq!((&again.options, &again.rows), (&election.options, &election.rows));
     }
     for format in [Written::Blt, Written::Abif] {
+        // An election without anything is an empty ABIF file, which nobody could tell from another.
+        if election.options.is_empty() {
+            continue;
+        }
         if let Ok(text) = election.write(format) {
             Election::read(text.as_bytes()).expect("what was written is read");
         }

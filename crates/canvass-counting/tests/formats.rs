@@ -314,6 +314,11 @@ fn check_written(file: &str, cannot: &[&str]) {
 
 #[test]
 fn what_is_written_is_read_alike() {
+    check_written("2 1\n1 1 0\n0\n\"\"\"A\"\" b\"\nB\nT\n", &[]);
+    check_written(
+        "# c\n{max_rating: 1}\n{title: \"t\"}\n=A:[A]\n=B:[B]\n2:A/1=B/1\n1:A/0\n",
+        &["BLT cannot hold several choices on a ballot; the election JSON can"],
+    );
     check_written(BLT, &[]);
     check_written(
         "3 1\n1.5 1 - 2 0\n0\n\"A \"\"x\"\"\"\nB\nC\nT\n",

@@ -360,6 +360,7 @@ fn quoted<'a>(line: Line<'a>, rest: &'a str) -> Result<(Kind<'a>, usize), Format
         |after: &str| after.trim_start().is_empty() || after.starts_with([' ', '\t', ',', ';', '#']);
     if let Some(inside) = rest.strip_prefix("\"\"")
         && !ends_here(inside)
+        && !inside.starts_with('"')
         && let Some(length) = inside.find("\"\"")
     {
         return Ok((Kind::Quoted(Cow::Borrowed(&inside[..length])), length + 4));

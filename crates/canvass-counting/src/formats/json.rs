@@ -233,10 +233,10 @@ fn read_row<'a>(source: Source<'a>, raw: &'a RawValue, option_count: usize) -> R
         let given = marks.into_iter().enumerate().filter_map(|(index, mark)| Some((index, mark?)));
         read_marks(given, option_count)
     };
-    // Scores may stand beside a ranking of the same ballots.
+    // Scores may stand beside ranks or choices of the same ballots.
     let (ballot, scores) = match (ranking, choices, scores, votes) {
         (Some(ranks), None, scores, None) => (read_ranking(ranks, option_count), scores),
-        (None, Some(choices), None, None) => (read_choices(choices, option_count), None),
+        (None, Some(choices), scores, None) => (read_choices(choices, option_count), scores),
         (None, None, Some(scores), None) => (marks(scores).map(Ballot::Scores), None),
         (None, None, None, Some(votes)) => {
             let given = votes.into_iter().map(|votes| Some(votes).filter(|votes| *votes != 0));

@@ -299,17 +299,17 @@ fn told_by_content(text: &str) -> Option<Format> {
     let mut lines = text::lines(text).map(|line| line.trimmed());
     let first = lines.clone().next()?;
     if first.starts_with('{') {
-        // ABIF's metadata is an object in each line, with lines that are none after it.
-        let is_abif = first.ends_with('}') && lines.clone().any(|line| !line.starts_with('{'));
-        return Some(if is_abif && abif::is_metadata(first) { Format::Abif } else { Format::Json });
+        // ABIF's metadata is a whole object in one line, after which JSON would end.
+        let is_abif = abif::is_metadata(first) && lines.clone().nth(1).is_some();
+        return Some(if is_abif { Format::Abif } else { Format::Json });
     }
     if preflib::is_modern(text) {
         return Some(Format::Preflib);
     }
-    let first = lines.find(|line| !line.starts_with('#') && !line.starts_with('{'))?;
+    let first = lines.find(|line| !line.starts_with('#'))?;
     if preflib::is_old(first, lines.next()) {
         Some(Format::Preflib)
-    } else if abif::is_line(first) {
+    } else if abif::is_line(first) || abif::is_metadata(first) {
         Some(Format::Abif)
     } else if blt::is_head(first) {
         Some(Format::Blt)
