@@ -3,6 +3,7 @@
 //! `docs/benchmarks.md` says how the figures are taken and what they do not tell.
 
 mod batch;
+mod counting;
 pub(crate) mod servers;
 mod size;
 mod table;
@@ -52,6 +53,8 @@ enum Part {
     Votes,
     /// The batch route against the ledger alone.
     Batch,
+    /// Counts against other programs from PyPI.
+    Counting,
     /// A large store against an empty one; memory, disk, time to open.
     Size,
 }
@@ -102,6 +105,7 @@ pub(crate) fn bench(options: &BenchOptions) -> Outcome {
     let all = [
         (Part::Votes, votes::run as fn(&Bench<'_>) -> Outcome),
         (Part::Batch, batch::run),
+        (Part::Counting, counting::run),
         (Part::Size, size::run),
     ];
     for (part, run) in all {
