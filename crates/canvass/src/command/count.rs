@@ -191,7 +191,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 /// What the file says wrongly is the file's failure; what was asked for wrongly is the caller's.
 fn wrong_rule(args: &CountArgs, error: &RuleError) -> Failure {
     let message = format!("{}: {error}", args.file.display());
-    if error.place.is_some() { Failure::failed(message) } else { Failure::usage(message) }
+    let was_asked = args.method.is_some() || args.rules() != Rules::default();
+    if error.place.is_none() && was_asked { Failure::usage(message) } else { Failure::failed(message) }
 }
 
 impl CountArgs {

@@ -323,6 +323,9 @@ fn what_cannot_be_counted_is_told_with_its_place() {
         1,
         "canvass: -: line 2, column 22: the rule \"overvote\" is \"\\\"wait\\\"\" here; expected one of exhaustimmediately, alwaysskiptonext, alwaysskiptonextrank, skiptonextrank, exhaustifmultiplecontinuing\n",
     );
+    let unknown = "{\"options\":[\"a\"],\"method\":\"dictator\",\"ballots\":[]}";
+    assert_eq!(count_text(unknown, &[]).0, 1);
+    assert_eq!(count_text(unknown, &["--method", "irv"]).0, 0);
     assert_eq!(run(&["count", "nowhere.blt"]).code, 1);
     assert_eq!(run(&["count"]).code, 2);
 }
