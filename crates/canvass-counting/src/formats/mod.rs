@@ -7,6 +7,7 @@ mod abif;
 mod blt;
 mod cvr;
 mod error;
+mod interpret;
 mod json;
 mod limits;
 mod preflib;

@@ -92,7 +92,12 @@ pub(crate) fn bench(options: &BenchOptions) -> Outcome {
     if cfg!(debug_assertions) {
         return again_with_release();
     }
-    let program = Program::new(shell::build_canvass("release")?);
+    let needs_server = options.parts.iter().any(|part| *part != Part::Counting) || options.parts.is_empty();
+    let program = Program::new(if needs_server {
+        shell::build_canvass("release")?
+    } else {
+        shell::canvass_in(&shell::target()?, "release")
+    });
     let directory = match &options.directory {
         Some(directory) => directory.clone(),
         None => shell::target()?.join("bench"),
