@@ -11,6 +11,7 @@ mod condorcet;
 mod count;
 mod election;
 mod figure;
+pub mod formats;
 mod intake;
 mod method;
 mod packed;

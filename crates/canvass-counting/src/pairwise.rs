@@ -30,10 +30,10 @@ impl Pairwise {
         Some(Self { option_count, preferred })
     }
 
-    /// The matrix of a profile of ranked ballots; others prefer nothing.
+    /// The matrix of a profile's ranked ballots, for any method's result; other ballots add nothing.
     pub fn of(profile: &Profile) -> Self {
-        let (_, votes) = intake::read(profile, preference::order);
-        Self::from_orders(profile.option_count(), votes.into_iter())
+        let (_, orders) = intake::read(profile, preference::order);
+        Self::from_orders(profile.option_count(), orders.into_iter())
     }
 
     /// The matrix of weighted orders of preference.

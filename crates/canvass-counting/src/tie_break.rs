@@ -16,6 +16,10 @@ pub enum TieBreak {
     /// By an order given beforehand, the most favoured option first. Options that it leaves out come last, in the
     /// order of the poll.
     Order(Vec<OptionIndex>),
+    /// By an order given beforehand in which the lot falls on options: of those that are tied, the first in it is elected,
+    /// transferred or eliminated, whatever the lot is about. Options that it leaves out come last, in the order of the
+    /// poll. So programs do that fix their lots by the order of the candidates.
+    DrawOrder(Vec<OptionIndex>),
     /// By lot from a seed that was published beforehand.
     ///
     /// For the n-th lot of a count, each tied option gets the SHA-256 of the text `SEED/n/OPTION`, where OPTION is its
@@ -116,7 +120,8 @@ impl<'a> Ties<'a> {
         let ordered = self.order(tied);
         let (by, chosen) = match ordered {
             Some((by, mut favoured_first)) => {
-                if purpose == TiePurpose::Elimination {
+                let is_drawn = matches!(self.tie_break, TieBreak::DrawOrder(_));
+                if purpose == TiePurpose::Elimination && !is_drawn {
                     favoured_first.reverse();
                 }
                 favoured_first.truncate(needed);
@@ -133,7 +138,7 @@ impl<'a> Ties<'a> {
         let mut ordered = tied.to_vec();
         match self.tie_break {
             TieBreak::Report => None,
-            TieBreak::Order(order) => {
+            TieBreak::Order(order) | TieBreak::DrawOrder(order) => {
                 let place = |option| order.iter().position(|&listed| listed == option).unwrap_or(usize::MAX);
                 ordered.sort_by_key(|&option| (place(option), option));
                 Some((TieRule::Order, ordered))
@@ -180,6 +185,8 @@ mod tests {
         check(&TieBreak::Report, TiePurpose::Election, (TieRule::Open, &[]));
         check(&TieBreak::Order(vec![2, 0]), TiePurpose::Election, (TieRule::Order, &[2]));
         check(&TieBreak::Order(vec![2, 0]), TiePurpose::Elimination, (TieRule::Order, &[1]));
+        check(&TieBreak::DrawOrder(vec![2, 0]), TiePurpose::Election, (TieRule::Order, &[2]));
+        check(&TieBreak::DrawOrder(vec![2, 0]), TiePurpose::Elimination, (TieRule::Order, &[2]));
         check(&chair, TiePurpose::Election, (TieRule::Chair, &[1]));
         check(&TieBreak::Chair(vec![vec![0, 1]]), TiePurpose::Election, (TieRule::Open, &[]));
         // printf 'canvass/1/1' | sha256sum and so on, sorted.

@@ -16,9 +16,9 @@ use std::{
 };
 
 use canvass_counting::{
-    Ballot, BordaPoints, Count, Destination, Figure, IrvRules, Method, MinimaxMeasure, OptionIndex,
-    OvervoteRule, PairStrength, Pairwise, Profile, Rank, RankingRules, RepeatedRankingRule, Round,
-    ScoreAggregate, Step, TieBreak, Total, Weight, WigmRules, WinnerMode, count, count_pairwise,
+    BordaPoints, Count, Destination, Figure, Method, MinimaxMeasure, OptionIndex, PairStrength, Pairwise,
+    Round, ScoreAggregate, Step, TieBreak, count,
+    formats::{Election, Instructions, Rules},
 };
 use serde_json::Value;
 
@@ -54,7 +54,10 @@ fn check(files: &[PathBuf]) {
     let mut differences = String::new();
     for file in files {
         let text = fs::read_to_string(file).unwrap();
-        let case = Case { json: serde_json::from_str(&text).unwrap(), differences: Vec::new() };
+        let election = Election::read(text.as_bytes()).unwrap();
+        let instructions = election.instructions(None, &Rules::default()).unwrap();
+        let json = serde_json::from_str(&text).unwrap();
+        let case = Case { json, election, instructions, differences: Vec::new() };
         let found = case.compare();
         eprintln!("{}: {}", file.display(), if found.is_empty() { "as known" } else { "DIFFERENT" });
         for difference in found {
@@ -79,19 +82,18 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 struct Case {
+    /// What is known, beside what the product reads.
     json: Value,
+    election: Election,
+    instructions: Instructions,
     differences: Vec<String>,
 }
 
 impl Case {
     fn compare(mut self) -> Vec<String> {
-        let seats = usize::try_from(self.json["seats"].as_u64().unwrap()).unwrap();
-        let method = self.method();
         let expected = self.json["expected"].clone();
-        let count = match self.json.get("pairwise_input") {
-            Some(rows) => count_pairwise(pairwise_input(rows), &method, &self.tie_break()).unwrap(),
-            None => count(&self.profile(), &method, seats, &self.tie_break()),
-        };
+        let seats = self.election.seats.unwrap();
+        let count = self.election.count(&self.instructions, seats).unwrap();
         self.same("winners", set(&count.winners), set(&indexes(&expected["winners"])));
         self.same("tied", set(&count.tied), set(&indexes(&expected["tied"])));
         self.compare_rounds(&count, &expected);
@@ -262,9 +264,9 @@ impl Case {
 
     /// What other methods make of the same ballots.
     fn compare_other_methods(&mut self) {
-        let profile = self.profile();
+        let profile = self.election.profile(&self.instructions);
         let other = self.json["also_expected"].clone();
-        let seats = usize::try_from(self.json["seats"].as_u64().unwrap()).unwrap();
+        let seats = self.election.seats.unwrap();
         let outcome = |method: &Method, seats| {
             let count = count(&profile, method, seats, &TieBreak::Report);
             (set(&[count.winners, count.tied].concat()), count.scores.unwrap_or_default(), count.rounds)
@@ -328,143 +330,6 @@ impl Case {
             self.same("pairwise", matrix(&pairwise), fraction_rows(&known));
         }
     }
-
-    fn option_count(&self) -> usize {
-        self.json["options"].as_array().unwrap().len()
-    }
-
-    fn method(&self) -> Method {
-        let rules = &self.json["rules"];
-        let number = |name: &str| rules[name].as_u64();
-        let flag = |name: &str| rules[name].as_bool() == Some(true);
-        let small = |name: &str| u32::try_from(number(name).unwrap()).unwrap();
-        match self.json["method"].as_str().unwrap() {
-            "plurality" => Method::Plurality,
-            "approval" => Method::Approval,
-            "score" if rules["aggregate"] == "mean_of_given_scores" => {
-                Method::Score(ScoreAggregate::Mean { raters_min: number("min_raters").unwrap_or(1) })
-            }
-            "score" => Method::Score(ScoreAggregate::Sum),
-            "star" => Method::Star { score_max: i32::try_from(small("max_score")).unwrap() },
-            "irv" => Method::Irv(IrvRules {
-                ranking: self.ranking_rules(),
-                batch_elimination: flag("batch_elimination"),
-                continue_until_two: flag("continue_until_two"),
-                first_round_sets_threshold: flag("first_round_sets_threshold"),
-            }),
-            "stv_scottish" => Method::StvScottish,
-            "stv_meek" => Method::StvMeek,
-            "stv_wigm_rctab" => Method::StvWigm(WigmRules {
-                ranking: self.ranking_rules(),
-                winners: match rules["winner_mode"].as_str().unwrap() {
-                    "multiWinnerAllowOnlyOneWinnerPerRound" => WinnerMode::OnePerRound,
-                    "bottomsUp" => WinnerMode::BottomsUp,
-                    _ => WinnerMode::SeveralPerRound,
-                },
-                hare_quota: rules["quota"] == "hare",
-                fractional_quota: flag("quota_fractional"),
-                decimals: small("decimal_places"),
-            }),
-            "schulze" => Method::Schulze,
-            "borda" => Method::Borda(BordaPoints::UnrankedShareAverage),
-            "dot" => Method::Dot {
-                dots: small("dots"),
-                per_option_max: number("max_per_option").map(|most| u32::try_from(most).unwrap()),
-            },
-            "quadratic" => Method::Quadratic {
-                credits: number("budget").unwrap(),
-                negative_votes: flag("negative_votes"),
-            },
-            other => panic!("the test does not know {other}"),
-        }
-    }
-
-    fn ranking_rules(&self) -> RankingRules {
-        let rules = &self.json["rules"];
-        RankingRules {
-            overvote: match rules["overvote"].as_str().unwrap() {
-                "exhaust_immediately" => OvervoteRule::ExhaustImmediately,
-                "exhaust_if_multiple_continuing" => OvervoteRule::ExhaustIfMultipleContinuing,
-                _ => OvervoteRule::AlwaysSkipToNext,
-            },
-            skipped_ranks_max: rules["max_skipped_ranks"].as_u64().map(|most| usize::try_from(most).unwrap()),
-            repeated_ranking: if rules["duplicate"] == "exhaust" {
-                RepeatedRankingRule::Exhaust
-            } else {
-                RepeatedRankingRule::Skip
-            },
-            undeclared_write_ins: rules["undeclared_write_ins"]
-                .as_u64()
-                .map(|option| OptionIndex::try_from(option).unwrap()),
-            votes_min: Total::from_votes(rules["minimum_vote_threshold"].as_u64().unwrap_or(0)),
-            ties_by_earlier_rounds: rules["tie_break"]
-                .as_str()
-                .is_some_and(|text| text.starts_with("previousRound") || text.starts_with("earlier-round")),
-        }
-    }
-
-    /// Where the source says who lost a tie by the order of the options, so here. Elsewhere no tie may arise that the
-    /// rule does not break.
-    fn tie_break(&self) -> TieBreak {
-        let options = 0..OptionIndex::try_from(self.option_count()).unwrap();
-        match self.json["rules"]["tie_break"].as_str().unwrap_or_default() {
-            "useCandidateOrder" => TieBreak::Order(options.collect()),
-            text if text.contains("listed later is eliminated first") => TieBreak::Order(options.collect()),
-            // The program that the figures come from excludes the first of the tied candidates where a lot is due.
-            "option order" => TieBreak::Order(options.rev().collect()),
-            text if text.ends_with("then lot") => TieBreak::Order(options.rev().collect()),
-            _ => TieBreak::Report,
-        }
-    }
-
-    fn profile(&self) -> Profile {
-        let mut profile = Profile::new(self.option_count());
-        for row in self.json["ballots"].as_array().unwrap() {
-            let ballot = ballot(row);
-            let votes = row["count"].as_u64().unwrap();
-            match row["weight"].as_str() {
-                Some(weight) => {
-                    let weight: Weight = weight.parse().unwrap();
-                    let total = u128::from(weight.millionths()) * u128::from(votes);
-                    profile.add_total(&ballot, Total::from_millionths(total));
-                }
-                None => profile.add_total(&ballot, Total::from_votes(votes)),
-            }
-        }
-        profile
-    }
-}
-
-fn ballot(row: &Value) -> Ballot {
-    let marks = |name: &str| -> Vec<(OptionIndex, i32)> {
-        let marks = (0..).zip(row[name].as_array().unwrap());
-        marks.filter_map(|(option, mark)| Some((option, i32::try_from(mark.as_i64()?).unwrap()))).collect()
-    };
-    if let Some(ranks) = row.get("ranking") {
-        Ballot::Ranking(ranks.as_array().unwrap().iter().map(rank).collect())
-    } else if row.get("choices").is_some() {
-        Ballot::Choices(indexes(&row["choices"]))
-    } else if row.get("scores").is_some() {
-        Ballot::Scores(marks("scores"))
-    } else {
-        Ballot::Allocation(marks("votes").into_iter().filter(|(_, votes)| *votes != 0).collect())
-    }
-}
-
-fn rank(json: &Value) -> Rank {
-    match json {
-        Value::Null => Rank::Skipped,
-        Value::String(_) => Rank::Overvote,
-        Value::Array(_) => Rank::Equal(indexes(json)),
-        _ => Rank::One(OptionIndex::try_from(json.as_u64().unwrap()).unwrap()),
-    }
-}
-
-fn pairwise_input(rows: &Value) -> Pairwise {
-    let row = |row: &Value| {
-        row.as_array().unwrap().iter().map(|votes| Total::from_votes(votes.as_u64().unwrap())).collect()
-    };
-    Pairwise::from_rows(&rows.as_array().unwrap().iter().map(row).collect::<Vec<_>>()).unwrap()
 }
 
 fn indexes(json: &Value) -> Vec<OptionIndex> {

@@ -5,7 +5,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     client::Client,
     command::{
-        completions, config, demo, doctor, export, import, key, man, poll, recount, results, serve, vote,
+        completions, config, count, demo, doctor, export, import, key, man, poll, recount, results, serve,
+        vote,
     },
     config::ClientFile,
     failure::Failure,
@@ -34,12 +35,14 @@ pub(crate) enum Command {
     Vote(vote::VoteArgs),
     /// Show a poll's results
     Results(results::ResultsArgs),
-    /// Send votes from a file: CSV, JSON Lines or an election in JSON
+    /// Send votes from a file: CSV, JSON Lines or an election (JSON, BLT, ABIF, PrefLib)
     Import(import::ImportArgs),
     /// Write every vote of a poll to a file
     Export(export::ExportArgs),
     /// Count a poll anew from the ledger and compare
     Recount(recount::RecountArgs),
+    /// Count an election file, without a server
+    Count(Box<count::CountArgs>),
     /// Make and revoke API keys
     Key(key::KeyArgs),
     /// Check a data directory, while no server uses it, and say what was found

@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod count;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod export;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Import(args) => wait(import::run(args)),
         Command::Export(args) => wait(export::run(args)),
         Command::Recount(args) => wait(recount::run(args)),
+        Command::Count(args) => count::run(&args),
         Command::Key(args) => wait(key::run(args)),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config(args) => config::run(args),

@@ -84,7 +84,7 @@ pub(crate) enum Format {
     Csv,
     /// A vote in JSON on each line
     Jsonl,
-    /// An election in JSON
+    /// An election: JSON, BLT, ABIF or PrefLib, told by its content
     Election,
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn format_of(path: &Path) -> Result<Format, Failure> {
     match ending.as_ref().and_then(|ending| ending.to_str()) {
         Some("csv") => Ok(Format::Csv),
         Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
-        Some("json") => Ok(Format::Election),
+        Some("json" | "blt" | "abif" | "soc" | "soi" | "toc" | "toi" | "cat") => Ok(Format::Election),
         _ => Err(Failure::usage(format!(
             "{}: its name does not tell what it holds; give --format csv, jsonl or election",
             path.display()

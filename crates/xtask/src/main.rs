@@ -5,11 +5,13 @@
 #![expect(clippy::disallowed_methods, reason = "a tool that runs and times programs is its own edge")]
 
 mod bench;
+mod compare;
 mod fault;
 mod http;
 mod load;
 mod machine;
 mod outcome;
+mod python;
 mod random;
 mod server;
 mod shell;
@@ -40,6 +42,8 @@ enum Command {
     Deny,
     /// Breaks a real server in every way that it promises to bear, and counts the votes afterwards.
     Fault(fault::FaultOptions),
+    /// Counts generated elections with independent programs from PyPI as well, and compares.
+    Compare(compare::CompareOptions),
     /// Measures speed and size; builds with --release.
     Bench(bench::BenchOptions),
     /// A server to compare with.
@@ -63,6 +67,7 @@ fn run(command: Command) -> Outcome {
         Command::Tidy => tidy::tidy(),
         Command::Deny => test::deny(),
         Command::Fault(options) => fault::fault(&options),
+        Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::BenchServer(options) => bench::servers::serve(&options),
     }

@@ -12,6 +12,11 @@ impl Random {
         Self(since.as_secs() ^ u64::from(since.subsec_nanos()) << 20)
     }
 
+    /// A generator that is the same in each run.
+    pub(crate) fn from_seed(seed: u64) -> Self {
+        Self(scatter(seed))
+    }
+
     /// A number below a bound.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(1);

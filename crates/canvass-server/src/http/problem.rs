@@ -107,7 +107,7 @@ kinds! {
     InvalidRequest 422 "invalid-request" "The request asks for what is not allowed"
         "The request can be read, but a field asks for what the poll or the server does not allow. `field` names it, and `detail` says what to write instead."
     FormatNotOffered 422 "format-not-offered" "The format is not offered"
-        "This version exports `csv`, `jsonl` and `json`."
+        "This version exports `csv`, `jsonl`, `json`, `election`, `blt` and `abif`. BLT holds rankings and single choices, ABIF no dots and no skipped ranks; `election` holds every ballot."
     IdempotencyKeyReused 422 "idempotency-key-reused" "The idempotency key was used before"
         "The same voter used this Idempotency-Key for another request. Repeat a request with its own key; use a new key for a new request."
     TooManyRequests 429 "too-many-requests" "Too many requests"
@@ -141,7 +141,7 @@ impl Kind {
             Failure::RecountDiffers => Self::RecountDiffers,
             Failure::TooLarge(_) => Self::BodyTooLarge,
             Failure::WrongMediaType(_) => Self::UnsupportedMediaType,
-            Failure::FormatNotOffered => Self::FormatNotOffered,
+            Failure::FormatNotOffered | Failure::FormatTooNarrow(_) => Self::FormatNotOffered,
             Failure::Limited(limited) if limited.by_day => Self::QuotaExceeded,
             Failure::Limited(_) => Self::TooManyRequests,
             Failure::Busy { .. } => Self::ServerBusy,

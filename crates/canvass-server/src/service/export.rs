@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use canvass_counting::formats::Written;
 use canvass_domain::{
     Ballot, Poll, Sequence,
     poll::Revote,
@@ -25,6 +26,15 @@ use crate::{
 /// What an export is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExportFormat {
+    /// Vote by vote, with the voters.
+    Votes(VotesFormat),
+    /// The ballots alone, as an election file.
+    Election(Written),
+}
+
+/// How votes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum VotesFormat {
     /// Comma-separated values with a header (RFC 4180), for spreadsheets and dashboards.
     Csv,
     /// One vote's JSON on each line.
@@ -37,9 +47,12 @@ impl ExportFormat {
     /// The format by its name.
     pub(crate) fn read(name: &str) -> Result<Self, Failure> {
         match name {
-            "csv" => Ok(Self::Csv),
-            "jsonl" => Ok(Self::JsonLines),
-            "json" => Ok(Self::Json),
+            "csv" => Ok(Self::Votes(VotesFormat::Csv)),
+            "jsonl" => Ok(Self::Votes(VotesFormat::JsonLines)),
+            "json" => Ok(Self::Votes(VotesFormat::Json)),
+            "election" => Ok(Self::Election(Written::Json)),
+            "blt" => Ok(Self::Election(Written::Blt)),
+            "abif" => Ok(Self::Election(Written::Abif)),
             _ => Err(Failure::FormatNotOffered),
         }
     }
@@ -49,7 +62,7 @@ impl ExportFormat {
 pub(crate) struct Export {
     app: App,
     poll: Arc<Poll>,
-    format: ExportFormat,
+    format: VotesFormat,
     /// The last record that is looked at: votes that come during the export are not in it.
     last: Sequence,
     after: Sequence,
@@ -67,17 +80,13 @@ enum State {
 
 impl App {
     /// Begins an export of the votes that count now.
-    pub(crate) async fn export(
-        &self,
-        poll: &canvass_domain::PollId,
-        format: ExportFormat,
-    ) -> Result<Export, Failure> {
+    pub(crate) async fn export(&self, poll: &canvass_domain::PollId) -> Result<Export, Failure> {
         let snapshot = self.store().tally(poll).await.map_err(|error| self.failed(error))?;
         let mut export = Export {
             app: self.clone(),
             last: snapshot.tally.sequence,
             poll: snapshot.poll,
-            format,
+            format: VotesFormat::Csv,
             after: Sequence(0),
             replaced: Bits::default(),
             state: State::Beginning,
@@ -91,6 +100,21 @@ impl App {
 }
 
 impl Export {
+    /// The export in another format than CSV.
+    pub(crate) fn written_as(self, format: VotesFormat) -> Self {
+        Self { format, ..self }
+    }
+
+    /// The poll.
+    pub(crate) fn poll(&self) -> &Poll {
+        &self.poll
+    }
+
+    /// Whether a later record stands in this one's place.
+    pub(crate) fn is_replaced(&self, sequence: Sequence) -> bool {
+        self.replaced.has(sequence)
+    }
+
     /// The next piece; none at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
         let mut piece = Vec::new();
@@ -118,18 +142,18 @@ impl Export {
     /// The media type of the whole.
     pub(crate) fn content_type(&self) -> &'static str {
         match self.format {
-            ExportFormat::Csv => "text/csv; charset=utf-8; header=present",
-            ExportFormat::JsonLines => "application/x-ndjson",
-            ExportFormat::Json => "application/json",
+            VotesFormat::Csv => "text/csv; charset=utf-8; header=present",
+            VotesFormat::JsonLines => "application/x-ndjson",
+            VotesFormat::Json => "application/json",
         }
     }
 
     /// A name for the file.
     pub(crate) fn file_name(&self) -> String {
         let extension = match self.format {
-            ExportFormat::Csv => "csv",
-            ExportFormat::JsonLines => "jsonl",
-            ExportFormat::Json => "json",
+            VotesFormat::Csv => "csv",
+            VotesFormat::JsonLines => "jsonl",
+            VotesFormat::Json => "json",
         };
         format!("{}.{extension}", self.poll.id)
     }
@@ -152,7 +176,7 @@ impl Export {
     }
 
     /// The next records up to the last that is looked at; none after it.
-    async fn page(&mut self) -> Result<Vec<RecordedEntry>, StoreError> {
+    pub(crate) async fn page(&mut self) -> Result<Vec<RecordedEntry>, StoreError> {
         if self.after >= self.last {
             return Ok(Vec::new());
         }
@@ -167,20 +191,20 @@ impl Export {
     fn add(&mut self, piece: &mut Vec<u8>, recorded: &RecordedEntry) {
         let place = recorded.entry.place;
         let Record::Vote(vote) = &recorded.entry.record else { return };
-        if vote.operation == Operation::Withdraw || self.replaced.has(place.sequence) {
+        if vote.operation == Operation::Withdraw || self.is_replaced(place.sequence) {
             return;
         }
         let stored = VoteRecord::stored(vote, place);
         // A vote whose personal part was erased counts, but there is nobody to tell of.
         let Some(stored) = stored else { return };
         match self.format {
-            ExportFormat::Csv => write_row(piece, &row(&self.poll, &stored)),
-            ExportFormat::JsonLines | ExportFormat::Json => {
-                if self.format == ExportFormat::Json && self.written > 0 {
+            VotesFormat::Csv => write_row(piece, &row(&self.poll, &stored)),
+            VotesFormat::JsonLines | VotesFormat::Json => {
+                if self.format == VotesFormat::Json && self.written > 0 {
                     piece.extend_from_slice(b",\n");
                 }
                 Recorded::stored(Arc::clone(&self.poll), stored).write(piece);
-                if self.format == ExportFormat::JsonLines {
+                if self.format == VotesFormat::JsonLines {
                     piece.push(b'\n');
                 }
             }
@@ -190,14 +214,14 @@ impl Export {
 
     fn begin(&self, piece: &mut Vec<u8>) {
         match self.format {
-            ExportFormat::Csv => write_row(piece, &header(&self.poll)),
-            ExportFormat::JsonLines => {}
-            ExportFormat::Json => piece.extend_from_slice(b"[\n"),
+            VotesFormat::Csv => write_row(piece, &header(&self.poll)),
+            VotesFormat::JsonLines => {}
+            VotesFormat::Json => piece.extend_from_slice(b"[\n"),
         }
     }
 
     fn end(&self, piece: &mut Vec<u8>) {
-        if self.format == ExportFormat::Json {
+        if self.format == VotesFormat::Json {
             piece.extend_from_slice(b"\n]\n");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use canvass_counting::formats::Unwritable;
 use canvass_domain::{Invalid, Poll, Refusal, VoteId, key::Scope, vote::StoredVote};
 use canvass_store::StoreError;
 
@@ -66,8 +67,11 @@ pub(crate) enum Failure {
     #[error("send the body as `Content-Type: {0}`")]
     WrongMediaType(&'static str),
     /// This version does not write that format.
-    #[error("this version exports csv, jsonl and json; choose one of them")]
+    #[error("this version exports csv, jsonl, json, election, blt and abif; choose one of them")]
     FormatNotOffered,
+    /// That format cannot hold the poll's ballots.
+    #[error("{0}; choose format=election")]
+    FormatTooNarrow(#[from] Unwritable),
     /// The key, or the client's address, is used too fast.
     #[error("{0}")]
     Limited(Box<Limited>),
@@ -115,7 +119,7 @@ impl Failure {
         match self {
             Self::Refused(Refusal::Invalid(invalid)) => Some(&invalid.field),
             Self::Refused(Refusal::FixedByVotes { field }) => Some(field),
-            Self::FormatNotOffered => Some("format"),
+            Self::FormatNotOffered | Self::FormatTooNarrow(_) => Some("format"),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ pub(crate) mod caller;
 pub(crate) mod codes;
 pub(crate) mod counting;
 pub(crate) mod devices;
+pub(crate) mod election;
 pub(crate) mod export;
 pub(crate) mod failure;
 pub(crate) mod keys;

@@ -115,6 +115,9 @@ async fn every_vote_that_counts_is_exported_once() {
         GET /v1/polls/lunch/export?format=csv
         GET /v1/polls/lunch/export?format=jsonl
         GET /v1/polls/lunch/export?format=json
+        GET /v1/polls/lunch/export?format=election
+        GET /v1/polls/lunch/export?format=blt
+        GET /v1/polls/lunch/export?format=abif
         GET /v1/polls/lunch/export?format=xlsx
         GET /v1/polls/nowhere/export
         as nobody

@@ -48,7 +48,8 @@ impl Reader {
                 self.text = rest;
                 return Some(block);
             }
-            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("something in time")?;
+            let frame =
+                tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("something in time")?;
             let data = frame.expect("the stream goes on").into_data().expect("data");
             self.text.push_str(std::str::from_utf8(&data).expect("text"));
         }
@@ -61,7 +62,8 @@ impl Reader {
         let [event, id, data] = lines[..] else { panic!("{block}") };
         assert_eq!(event, "event: results");
         let id = id.strip_prefix("id: ").and_then(|id| id.parse().ok()).expect("a sequence");
-        let json = data.strip_prefix("data: ").and_then(|json| serde_json::from_str(json).ok()).expect("JSON");
+        let json =
+            data.strip_prefix("data: ").and_then(|json| serde_json::from_str(json).ok()).expect("JSON");
         Some((id, json))
     }
 

@@ -39,6 +39,14 @@ enum Format {
     Csv,
     /// A JSON object a line
     Jsonl,
+    /// One list of JSON objects
+    Json,
+    /// The ballots without their voters, as an election in JSON
+    Election,
+    /// The ballots without their voters, as BLT: rankings and single choices
+    Blt,
+    /// The ballots without their voters, as ABIF
+    Abif,
 }
 
 impl Format {
@@ -46,6 +54,10 @@ impl Format {
         match self {
             Self::Csv => "csv",
             Self::Jsonl => "jsonl",
+            Self::Json => "json",
+            Self::Election => "election",
+            Self::Blt => "blt",
+            Self::Abif => "abif",
         }
     }
 }

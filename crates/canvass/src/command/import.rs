@@ -23,7 +23,8 @@ pub(crate) struct ImportArgs {
     /// The poll's id
     #[arg(long, value_name = "ID")]
     poll: String,
-    /// What the file holds [default: by the ending of its name: .csv, .jsonl, .json]
+    /// What the file holds [default: by the ending of its name: .csv, .jsonl, and the
+    /// rest elections: .json, .blt, .abif, .soc, .soi, .toc, .toi, .cat]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Create the poll, open, with the election's options, if it does not exist
@@ -46,7 +47,7 @@ pub(crate) async fn run(args: ImportArgs) -> Result<(), Failure> {
     let source = match format {
         Format::Election => open_election(&args, &mut client).await?,
         _ if args.create || args.first_preferences => {
-            return Err(Failure::usage("--create and --first-preferences are for elections in JSON"));
+            return Err(Failure::usage("--create and --first-preferences are for elections"));
         }
         _ => open_votes(&args.file, format, &read_poll(&mut client, &args.poll).await?.json()?)?,
     };

@@ -1,62 +1,22 @@
-//! Elections in JSON: options, and rows of ballots that were cast by many voters alike. Each ballot becomes one vote,
-//! of a voter whose id is made of the file's name, the row and the ballot's number, so that it is the same each time.
+//! Elections: options, and rows of ballots that were cast by many voters alike. Each ballot becomes one vote, of a voter
+//! whose id is made of the file's name, the row and the ballot's number, so that it is the same each time.
 
 use std::{collections::BTreeMap, path::Path};
 
-use serde::Deserialize;
+use canvass_counting::{
+    Ballot, BordaPoints, IrvRules, Method, MinimaxMeasure, OptionIndex, OvervoteRule, PairStrength, Rank,
+    ScoreAggregate, TieBreak, Weight,
+    formats::{self, Instructions, Row, Rules},
+};
 use serde_json::{Map, Value, json, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use super::{Line, Place, Source, Unusable, Vote, hexadecimal, raw};
 use crate::{command::poll::option_ids, failure::Failure};
 
-/// An election's file; what else it holds is not needed to send its ballots.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Election {
-    #[serde(default)]
-    title: Option<String>,
-    #[serde(default)]
-    name: Option<String>,
-    method: String,
-    #[serde(default)]
-    rules: Map<String, Value>,
-    #[serde(default = "one")]
-    seats: u64,
-    options: Vec<String>,
-    ballots: Vec<Row>,
-}
-
-/// Ballots that are alike.
-#[derive(Debug, Deserialize)]
-struct Row {
-    #[serde(default = "one")]
-    count: u64,
-    #[serde(default)]
-    ranking: Option<Vec<Mark>>,
-    #[serde(default)]
-    choices: Option<Vec<usize>>,
-    #[serde(default)]
-    scores: Option<Vec<Option<i32>>>,
-    #[serde(default)]
-    votes: Option<Vec<i32>>,
-    #[serde(default)]
-    weight: Option<String>,
-}
-
-/// One rank of a ballot.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Mark {
-    One(usize),
-    Equal(Vec<usize>),
-    /// `"overvote"`: several options, and nobody knows which.
-    Word(String),
-    Skipped,
-}
-
-fn one() -> u64 {
-    1
-}
+/// An election's file.
+#[derive(Debug)]
+pub(crate) struct Election(formats::Election);
 
 /// How the ballots are to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -71,92 +31,94 @@ impl Election {
     /// Reads a file as a whole: rows stand for many ballots, so that it is small.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = std::fs::read(path).map_err(|error| Failure::file(path, &error))?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::failed(format!("{}: no election: {error}", path.display())))
+        let election = formats::Election::read(&bytes);
+        election.map(Self).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
     }
 
     /// The request that creates a poll for these ballots.
     pub(crate) fn creation(&self, poll: &str, reading: Reading<'_>) -> Result<Value, Failure> {
-        let labels: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        let labels: Vec<&str> = self.0.options.iter().map(String::as_str).collect();
         let ids = option_ids(&labels);
         let options: Vec<_> =
-            labels.iter().zip(ids).map(|(label, id)| json!({"id": id, "label": label})).collect();
-        let method = if reading.first_preferences { json!({"type": "plurality"}) } else { self.method()? };
+            labels.iter().zip(&ids).map(|(label, id)| json!({"id": id, "label": label})).collect();
+        let (method, tie_break) = if reading.first_preferences {
+            (json!({"type": "plurality"}), None)
+        } else {
+            (self.method()?, self.tie_break(&ids)?)
+        };
         let poll = json!({
             "id": poll,
-            "title": self.title.as_deref().or(self.name.as_deref()).unwrap_or(poll),
+            "title": self.0.title.as_deref().unwrap_or(poll),
             "options": options,
             "method": method,
-            "seats": self.seats,
-            "weighted": self.ballots.iter().any(|row| row.weight.is_some()),
+            "seats": self.0.seats.unwrap_or(1),
+            "weighted": self.0.rows.iter().any(|row| row.weight != Weight::ONE),
             "status": "open",
         });
-        Ok(with(poll, [("tieBreak", self.tie_break())]))
+        Ok(joined(poll, json!({"tieBreak": tie_break})))
     }
 
+    fn instructions(&self) -> Result<Instructions, Failure> {
+        let instructions = self.0.instructions(None, &Rules::default());
+        instructions.map_err(|error| Failure::failed(error.to_string()))
+    }
+
+    /// The poll's method: what the file names, or what its ballots are made for.
     fn method(&self) -> Result<Value, Failure> {
-        let rule = |name: &str| self.rules.get(name).cloned();
-        Ok(match self.method.as_str() {
-            "stv_scottish" => json!({"type": "stvScottish"}),
-            "stv_meek" => json!({"type": "stvMeek"}),
-            "ranked_pairs" => json!({"type": "rankedPairs"}),
-            "score" => {
-                let is_mean = rule("aggregate").is_some_and(|aggregate| aggregate == "mean_of_given_scores");
-                let aggregate = is_mean.then(|| json!("mean"));
-                with(
-                    json!({"type": "score"}),
-                    [
-                        ("min", rule("min_score")),
-                        ("max", rule("max_score")),
-                        ("aggregate", aggregate),
-                        ("ratersMin", rule("min_raters")),
-                    ],
-                )
+        let method = self.instructions()?.method;
+        let rules = match &method {
+            Method::Score(aggregate) => {
+                let range =
+                    json!({"min": self.0.rules.get("min_score"), "max": self.0.rules.get("max_score")});
+                joined(range, aggregate_rules(*aggregate))
             }
-            "quadratic" => with(
-                json!({"type": "quadratic"}),
-                [("credits", rule("budget")), ("negativeVotes", rule("negative_votes"))],
-            ),
-            "dot" => with(
-                json!({"type": "dot"}),
-                [("dots", rule("dots")), ("maxPerOption", rule("max_per_option"))],
-            ),
-            "irv" => with(
-                json!({"type": "irv"}),
-                [
-                    ("overvote", rule("overvote").as_ref().and_then(overvote)),
-                    ("skippedRanksMax", rule("max_skipped_ranks").filter(Value::is_u64)),
-                    ("batchElimination", rule("batch_elimination").filter(Value::is_boolean)),
-                    ("untilTwo", rule("continue_until_two").filter(Value::is_boolean)),
-                    ("votesMin", rule("minimum_vote_threshold").filter(Value::is_u64)),
-                    ("tiesByEarlierRounds", self.ties_by_earlier_rounds().then_some(Value::Bool(true))),
-                ],
-            ),
-            name @ ("plurality" | "approval" | "star" | "schulze" | "minimax" | "borda") => {
-                json!({"type": name})
+            Method::Irv(rules) => irv_rules(rules),
+            Method::RankedPairs(PairStrength::Margins) => json!({"strength": "margins"}),
+            Method::RankedPairs(PairStrength::WinningVotes) => json!({"strength": "winningVotes"}),
+            Method::Minimax(measure) => json!({"measure": match measure {
+                MinimaxMeasure::Margins => "margins",
+                MinimaxMeasure::WinningVotes => "winningVotes",
+                MinimaxMeasure::Opposition => "opposition",
+            }}),
+            Method::Borda(points) => json!({"points": match points {
+                BordaPoints::UnrankedShareAverage => "unrankedShareAverage",
+                BordaPoints::UnrankedZero => "unrankedZero",
+                BordaPoints::UnrankedZeroTopIsCount => "unrankedZeroTopIsCount",
+                BordaPoints::BallotLength => "ballotLength",
+            }}),
+            Method::Quadratic { credits, negative_votes } => {
+                json!({"credits": credits, "negativeVotes": negative_votes})
             }
-            other => {
-                return Err(Failure::failed(format!(
-                    "polls are not counted by the method {other:?}; create the poll yourself, or give --first-preferences"
-                )));
+            Method::Dot { dots, per_option_max } => json!({"dots": dots, "maxPerOption": per_option_max}),
+            Method::StvWigm(_) => {
+                return Err(Failure::failed(
+                    "polls are not counted by the method stv_wigm; create the poll yourself, or give --first-preferences",
+                ));
             }
+            Method::Plurality
+            | Method::Approval
+            | Method::Star { .. }
+            | Method::StvScottish
+            | Method::StvMeek
+            | Method::Schulze => json!({}),
+        };
+        Ok(joined(json!({"type": method.name()}), rules))
+    }
+
+    /// What breaks ties, where polls can do it too; else they are reported.
+    fn tie_break(&self, ids: &[String]) -> Result<Option<Value>, Failure> {
+        let named = |options: &[OptionIndex]| -> Vec<&str> {
+            options.iter().filter_map(|option| Some(ids.get(usize::from(*option))?.as_str())).collect()
+        };
+        Ok(match self.instructions()?.tie_break {
+            TieBreak::Order(order) => Some(json!({"type": "order", "options": named(&order)})),
+            TieBreak::Lot { seed } => Some(json!({"type": "lot", "seed": seed})),
+            TieBreak::Chair(decisions) => {
+                let decisions: Vec<_> = decisions.iter().map(|decision| named(decision)).collect();
+                Some(json!({"type": "chair", "decisions": decisions}))
+            }
+            TieBreak::Report | TieBreak::DrawOrder(_) => None,
         })
-    }
-
-    fn tie_break_text(&self) -> &str {
-        self.rules.get("tie_break").and_then(Value::as_str).unwrap_or_default()
-    }
-
-    fn ties_by_earlier_rounds(&self) -> bool {
-        let text = self.tie_break_text();
-        text.starts_with("previousRound") || text.starts_with("earlier-round")
-    }
-
-    /// RCTab's name for the order of the options, or the words for it; others of a file are for people to read.
-    fn tie_break(&self) -> Option<Value> {
-        let text = self.tie_break_text();
-        let is_order = text == "useCandidateOrder" || text.contains("listed later is eliminated first");
-        is_order.then(|| json!({"type": "order"}))
     }
 
     /// The ballots as votes in a poll.
@@ -168,13 +130,20 @@ impl Election {
         let takes_one = poll["method"]["type"] == "plurality";
         let prefix = hexadecimal(&Sha256::digest(reading.source)[..4]);
         let first_preferences = reading.first_preferences;
-        let length = self.ballots.iter().map(|row| row.count).sum();
+        let length = self.0.rows.iter().map(|row| row.count).sum();
         let mut before = 0;
-        let rows = self.ballots.into_iter().zip(1..).map(move |(row, number)| {
+        let rows = self.0.rows.into_iter().zip(1..).map(move |(row, number)| {
             let begun = before;
             before += row.count;
-            let ballot = row.ballot(&ids, first_preferences, takes_one).map(|ballot| raw(&ballot));
-            Alike { row: number, begun, count: row.count, weight: row.weight, ballot, prefix: prefix.clone() }
+            let ballot = in_poll(&row.ballot, &ids, first_preferences, takes_one).map(|ballot| raw(&ballot));
+            Alike {
+                row: number,
+                begun,
+                count: row.count,
+                weight: weight_of(&row),
+                ballot,
+                prefix: prefix.clone(),
+            }
         });
         Ok(Source { lines: Box::new(rows.flat_map(Alike::lines)), length })
     }
@@ -192,27 +161,40 @@ impl Election {
                 Failure::failed(format!("the poll has no option with the label {label:?}, as the file has"))
             })
         };
-        self.options.iter().map(id).collect()
+        self.0.options.iter().map(id).collect()
     }
 }
 
-/// RCTab's name of an overvote rule as polls write it.
-fn overvote(rule: &Value) -> Option<Value> {
-    Some(Value::from(match rule.as_str()? {
-        "exhaust_immediately" => "exhaustImmediately",
-        "always_skip_to_next" | "skip_to_next_rank" => "alwaysSkipToNext",
-        "exhaust_if_multiple_continuing" => "exhaustIfMultipleContinuing",
-        _ => return None,
-    }))
+fn aggregate_rules(aggregate: ScoreAggregate) -> Value {
+    match aggregate {
+        ScoreAggregate::Sum => json!({"aggregate": "sum"}),
+        ScoreAggregate::Mean { raters_min } => json!({"aggregate": "mean", "ratersMin": raters_min}),
+    }
 }
 
-fn with<const N: usize>(mut method: Value, rules: [(&str, Option<Value>); N]) -> Value {
-    for (name, rule) in rules {
-        if let Some(rule) = rule {
-            method[name] = rule;
-        }
+fn irv_rules(rules: &IrvRules) -> Value {
+    let ranking = &rules.ranking;
+    let overvote = match ranking.overvote {
+        OvervoteRule::ExhaustImmediately => "exhaustImmediately",
+        OvervoteRule::AlwaysSkipToNext => "alwaysSkipToNext",
+        OvervoteRule::ExhaustIfMultipleContinuing => "exhaustIfMultipleContinuing",
+    };
+    json!({
+        "overvote": overvote,
+        "skippedRanksMax": ranking.skipped_ranks_max,
+        "batchElimination": rules.batch_elimination,
+        "untilTwo": rules.continue_until_two,
+        "votesMin": ranking.votes_min.to_string().parse::<u64>().ok(),
+        "tiesByEarlierRounds": ranking.ties_by_earlier_rounds,
+    })
+}
+
+/// An object with what another says; null says nothing.
+fn joined(mut object: Value, more: Value) -> Value {
+    if let Value::Object(more) = more {
+        more.into_iter().filter(|(_, value)| !value.is_null()).for_each(|(name, value)| object[name] = value);
     }
-    method
+    object
 }
 
 /// A row on its way to being votes.
@@ -240,56 +222,52 @@ impl Alike {
     }
 }
 
-impl Row {
-    fn ballot(&self, ids: &[String], first_preferences: bool, takes_one: bool) -> Result<Value, String> {
-        let id =
-            |index: &usize| ids.get(*index).map(String::as_str).ok_or(format!("there is no option {index}"));
-        let marked = |marks: &mut dyn Iterator<Item = (usize, i32)>| {
-            marks
-                .map(|(index, mark)| Ok((id(&index)?.to_owned(), Value::from(mark))))
-                .collect::<Result<Map<_, _>, String>>()
-        };
-        match self {
-            Self { ranking: Some(marks), .. } if first_preferences => match first_preference(marks)? {
-                Some(index) => Ok(json!({"choice": id(&index)?})),
-                None => Err("the ballot has no single first preference".to_owned()),
-            },
-            Self { ranking: Some(marks), .. } => Ok(
-                json!({"ranking": marks.iter().map(|mark| rank(mark, id)).collect::<Result<Vec<_>, _>>()?}),
-            ),
-            Self { choices: Some(choices), .. } => match &choices[..] {
-                [one] if takes_one => Ok(json!({"choice": id(one)?})),
-                all => Ok(json!({"choices": all.iter().map(id).collect::<Result<Vec<_>, _>>()?})),
-            },
-            Self { scores: Some(scores), .. } => {
-                let mut given =
-                    scores.iter().enumerate().filter_map(|(index, score)| Some((index, (*score)?)));
-                Ok(json!({"scores": marked(&mut given)?}))
-            }
-            Self { votes: Some(votes), .. } => {
-                let mut given = votes.iter().copied().enumerate().filter(|(_, votes)| *votes != 0);
-                Ok(json!({"allocation": marked(&mut given)?}))
-            }
-            _ => Err("the row has no ballot".to_owned()),
+/// A weight that must be sent.
+fn weight_of(row: &Row) -> Option<String> {
+    (row.weight != Weight::ONE).then(|| row.weight.to_string())
+}
+
+/// A ballot as the poll takes it.
+fn in_poll(
+    ballot: &Ballot,
+    ids: &[String],
+    first_preferences: bool,
+    takes_one: bool,
+) -> Result<Value, String> {
+    let id = |option: &OptionIndex| ids.get(usize::from(*option)).map_or("", String::as_str);
+    let marked = |marks: &[(OptionIndex, i32)]| {
+        marks.iter().map(|(option, mark)| (id(option).to_owned(), Value::from(*mark))).collect::<Map<_, _>>()
+    };
+    Ok(match ballot {
+        Ballot::Ranking(ranks) if first_preferences => match first_preference(ranks) {
+            Some(option) => json!({"choice": id(&option)}),
+            None => return Err("the ballot has no single first preference".to_owned()),
+        },
+        Ballot::Ranking(ranks) => {
+            json!({"ranking": ranks.iter().map(|mark| rank(mark, &id)).collect::<Result<Vec<_>, _>>()?})
         }
-    }
+        Ballot::Choices(choices) => match &choices[..] {
+            [one] if takes_one => json!({"choice": id(one)}),
+            all => json!({"choices": all.iter().map(id).collect::<Vec<_>>()}),
+        },
+        Ballot::Scores(marks) => json!({"scores": marked(marks)}),
+        Ballot::Allocation(marks) => json!({"allocation": marked(marks)}),
+    })
 }
 
 /// The option at the highest rank that was not skipped; none if there is none, or several share it.
-fn first_preference(marks: &[Mark]) -> Result<Option<usize>, String> {
-    match marks.iter().find(|mark| !matches!(mark, Mark::Skipped)) {
-        Some(Mark::One(index)) => Ok(Some(*index)),
-        Some(Mark::Equal(indexes)) if indexes.len() == 1 => Ok(indexes.first().copied()),
-        Some(Mark::Word(word)) if word != "overvote" => Err(format!("a rank cannot be {word:?}")),
-        _ => Ok(None),
+fn first_preference(ranks: &[Rank]) -> Option<OptionIndex> {
+    match ranks.iter().find(|rank| **rank != Rank::Skipped) {
+        Some(Rank::One(option)) => Some(*option),
+        _ => None,
     }
 }
 
-fn rank<'a>(mark: &Mark, id: impl Fn(&usize) -> Result<&'a str, String>) -> Result<Value, String> {
-    match mark {
-        Mark::One(index) => Ok(Value::from(id(index)?)),
-        Mark::Equal(indexes) => indexes.iter().map(|index| id(index).map(Value::from)).collect(),
-        Mark::Skipped => Ok(Value::Null),
-        Mark::Word(word) => Err(format!("a rank that says only {word:?} cannot be sent")),
+fn rank<'a>(rank: &Rank, id: &impl Fn(&OptionIndex) -> &'a str) -> Result<Value, String> {
+    match rank {
+        Rank::One(option) => Ok(Value::from(id(option))),
+        Rank::Equal(options) => Ok(options.iter().map(|option| Value::from(id(option))).collect()),
+        Rank::Skipped => Ok(Value::Null),
+        Rank::Overvote => Err("a rank that says only \"overvote\" cannot be sent".to_owned()),
     }
 }

@@ -4,6 +4,7 @@
 
 mod configuration;
 mod connections;
+mod counts;
 mod durability;
 mod elections;
 mod first_steps;

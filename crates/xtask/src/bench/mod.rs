@@ -3,6 +3,7 @@
 //! `docs/benchmarks.md` says how the figures are taken and what they do not tell.
 
 mod batch;
+mod counting;
 mod live;
 pub(crate) mod servers;
 mod size;
@@ -55,6 +56,8 @@ enum Part {
     Batch,
     /// A poll of a million ranked ballots that is read while votes come, against the same unread.
     Live,
+    /// Counts against other programs from PyPI.
+    Counting,
     /// A large store against an empty one; memory, disk, time to open.
     Size,
 }
@@ -92,7 +95,12 @@ pub(crate) fn bench(options: &BenchOptions) -> Outcome {
     if cfg!(debug_assertions) {
         return again_with_release();
     }
-    let program = Program::new(shell::build_canvass("release")?);
+    let needs_server = options.parts.iter().any(|part| *part != Part::Counting) || options.parts.is_empty();
+    let program = Program::new(if needs_server {
+        shell::build_canvass("release")?
+    } else {
+        shell::canvass_in(&shell::target()?, "release")
+    });
     let directory = match &options.directory {
         Some(directory) => directory.clone(),
         None => shell::target()?.join("bench"),
@@ -106,6 +114,7 @@ pub(crate) fn bench(options: &BenchOptions) -> Outcome {
         (Part::Votes, votes::run as fn(&Bench<'_>) -> Outcome),
         (Part::Batch, batch::run),
         (Part::Live, live::run),
+        (Part::Counting, counting::run),
         (Part::Size, size::run),
     ];
     for (part, run) in all {

@@ -1,0 +1,44 @@
+//! A Python of its own with the programs to compare with, in the target directory.
+
+use std::{path::PathBuf, process::Command};
+
+use crate::{
+    outcome::{Outcome, ensure},
+    shell,
+};
+
+/// What is installed, each at the version that the figures were taken with.
+const PACKAGES: [&str; 3] = ["pyrankvote==2.0.6", "pref_voting==1.18.2", "starvote==2.1.6"];
+
+/// The Python with the packages; none, and it is said, where Python or its registry is not there.
+///
+/// # Errors
+/// The same with `CI=true`, where nothing may be left out.
+pub(crate) fn with_packages() -> Outcome<Option<PathBuf>> {
+    let folder = shell::target()?.join("python");
+    let (python, marker) = (folder.join("bin/python"), folder.join("packages"));
+    let wanted = PACKAGES.join(" ");
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+        return Ok(Some(python));
+    }
+    let made = works(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+        && works(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES));
+    if made {
+        std::fs::write(marker, wanted)?;
+        return Ok(Some(python));
+    }
+    ensure(std::env::var("CI").as_deref() != Ok("true"), || {
+        "Python 3 with venv and pip cannot install what is compared with".into()
+    })?;
+    println!("SKIPPED: Python 3 with venv and pip cannot install {wanted}");
+    Ok(None)
+}
+
+fn works(command: &mut Command) -> bool {
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Where a script of this crate lies.
+pub(crate) fn script(name: &str) -> PathBuf {
+    shell::root().join("crates/xtask/python").join(name)
+}

@@ -1,0 +1,5 @@
+//! Fuzzes the reading of election JSON.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| canvass_fuzz::check(bytes));
