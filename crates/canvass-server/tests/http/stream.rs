@@ -160,7 +160,7 @@ async fn streams_end_when_the_server_stops_or_the_poll_is_gone() {
     let mut reader = Reader::open(&world, STREAM, &[]).await;
     reader.results().await.expect("results");
     assert!(watchers(&mut world).await.contains("\ncanvass_watchers 1\n"));
-    world.play("POST /v1/polls/lunch/close\nPOST /v1/polls/lunch/archive\nDELETE /v1/polls/lunch").await;
+    world.play("POST /v1/polls/lunch/close\nPOST /v1/polls/lunch/certify\nPOST /v1/polls/lunch/archive\nDELETE /v1/polls/lunch").await;
     while reader.block().await.is_some() {}
     drop(reader);
     assert!(watchers(&mut world).await.contains("\ncanvass_watchers 0\n"));
