@@ -38,8 +38,8 @@ pub const COUNTED_NEWEST_MAX: usize = 5_000;
 /// How old such a count may be, unless counting takes so long that the next is not due.
 pub const COUNT_AGE_MAX: Duration = Duration::from_millis(350);
 /// After a count of ballots the poll's next one waits for so many times as long as it took: counts of one poll take at
-/// most a fifth of one core's time.
-pub const COUNT_PAUSE_PARTS: u32 = 4;
+/// most a quarter of one core's time.
+pub const COUNT_PAUSE_PARTS: u32 = 3;
 /// Pause between two results sent to the watchers of a poll: ten a second at most.
 pub const LIVE_PAUSE: Duration = Duration::from_millis(100);
 /// How often a broadcast looks whether anybody still watches.

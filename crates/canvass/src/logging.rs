@@ -2,7 +2,9 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{
+    Layer as _, filter::Targets, fmt, layer::SubscriberExt as _, registry, util::SubscriberInitExt as _,
+};
 
 use crate::{
     config::{LogFormat, Settings},
@@ -21,16 +23,19 @@ pub(crate) fn start(settings: &Settings) -> Result<(), Failure> {
         LogFormat::Json => false,
         LogFormat::Human => true,
     };
-    let builder = fmt().with_env_filter(filter(settings)?).with_writer(std::io::stderr);
+    let (filter, layer) = (filter(settings)?, fmt::layer().with_writer(std::io::stderr));
     let outcome = if human {
-        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+        let layer = layer.with_ansi(std::io::stderr().is_terminal());
+        registry().with(layer.with_filter(filter)).try_init()
     } else {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        let layer = layer.json().flatten_event(true).with_current_span(false).with_span_list(false);
+        registry().with(layer.with_filter(filter)).try_init()
     };
     outcome.map_err(|error| Failure::failed(format!("cannot start logging: {error}")))
 }
 
-fn filter(settings: &Settings) -> Result<EnvFilter, Failure> {
-    EnvFilter::try_new(&settings.log)
-        .map_err(|error| Failure::usage(format!("log = {:?} is no log filter: {error}", settings.log)))
+fn filter(settings: &Settings) -> Result<Targets, Failure> {
+    settings.log.parse().map_err(|error: tracing_subscriber::filter::ParseError| {
+        Failure::usage(format!("log = {:?} is no log filter: {error}", settings.log))
+    })
 }

@@ -24,6 +24,9 @@ enum ConfigCommand {
         /// The file [default: canvass.toml]
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print every option of the server as it holds now, as a file that can be used
     Print {
@@ -37,9 +40,12 @@ enum ConfigCommand {
 
 pub(crate) fn run(args: ConfigArgs) -> Result<(), Failure> {
     match args.command {
-        ConfigCommand::Check { file } => {
+        ConfigCommand::Check { file, json } => {
             let path = file.unwrap_or_else(|| PathBuf::from("canvass.toml"));
             read_file(Some(&path))?;
+            if json {
+                return Ok(output::json(&serde_json::json!({"file": path, "inOrder": true}))?);
+            }
             Ok(output::line(format_args!("{} is in order", path.display()))?)
         }
         ConfigCommand::Print { server, json: true } => {

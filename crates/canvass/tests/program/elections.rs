@@ -65,7 +65,9 @@ fn check(files: &[PathBuf]) -> usize {
         // A ballot that its method does not allow is refused when it is cast, and not when it is counted.
         let rejected = election["expected"]["counts"]["rejected_ballots"].as_u64().unwrap_or(0);
         assert_eq!(output.code, i32::from(rejected > 0), "{name}: {} {}", output.stdout, output.stderr);
-        compare(name, &election, &server.json(&["results", name]));
+        let results = server.json(&["results", name]);
+        compare(name, &election, &results);
+        compare_export(&server, name, &results);
     }
     counted
 }
@@ -128,6 +130,34 @@ fn compare(name: &str, election: &Value, results: &Value) {
             let (found, votes): (f64, f64) =
                 (found.as_str().unwrap().parse().unwrap(), votes.parse().unwrap());
             assert!((found - votes).abs() < 1e-6, "{name}: {found} is not {votes}");
+        }
+    }
+}
+
+/// What is exported of a poll as an election's file is counted as the poll is: by its rules, in every round.
+fn compare_export(server: &Server, name: &str, results: &Value) {
+    let exported = server.run(&["export", name, "--format", "election"]);
+    assert_eq!(exported.code, 0, "{name}: {}", exported.stderr);
+    server.file("exported.json", &exported.stdout);
+    let counted = server.run(&["count", "exported.json", "--json"]);
+    assert_eq!(counted.code, 0, "{name}: {}", counted.stderr);
+    let counted: Value = serde_json::from_str(&counted.stdout).unwrap();
+    let options = results["options"].as_array().unwrap();
+    let labels = |ids: &Value| -> BTreeSet<String> {
+        let named = options.iter().filter(|option| ids.as_array().unwrap().contains(&option["id"]));
+        named.map(|option| option["label"].as_str().unwrap().to_owned()).collect()
+    };
+    let set = |found: &Value| -> BTreeSet<String> {
+        found.as_array().unwrap().iter().map(|label| label.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(set(&counted["winners"]), labels(&results["winners"]), "{name}: {counted}");
+    assert_eq!(set(&counted["tied"]), labels(&results["tied"]), "{name}: {counted}");
+    let Some(rounds) = results["rounds"].as_array() else { return };
+    assert_eq!(counted["rounds"].as_array().unwrap().len(), rounds.len(), "{name}");
+    for (counted, shown) in counted["rounds"].as_array().unwrap().iter().zip(rounds) {
+        for (id, votes) in shown["tally"].as_object().unwrap() {
+            let option = options.iter().find(|option| option["id"] == *id).unwrap();
+            assert_eq!(counted["tally"][option["label"].as_str().unwrap()], *votes, "{name}: {option}");
         }
     }
 }
