@@ -407,8 +407,8 @@ impl Writer {
                 commit.votes = Vec::with_capacity(votes.len());
                 commit.settled = 0;
                 warm(&cell, &votes);
-                for vote in votes.iter_mut() {
-                    let result = self.decide_vote(commit, outbox, cell.number, vote, now);
+                for mut vote in votes.iter_mut() {
+                    let result = self.decide_vote(commit, outbox, cell.number, &mut vote, now);
                     commit.votes.push(result);
                     self.finish_if_full(commit, outbox);
                 }
@@ -446,14 +446,14 @@ impl Writer {
         commit: &mut Commit,
         outbox: &mut Outbox,
         number: PollNumber,
-        vote: Asked<'_>,
+        vote: &mut Asked<'_>,
         now: Timestamp,
     ) -> VoteResult {
-        let history = match self.history(commit, number, &vote)? {
+        let history = match self.history(commit, number, vote)? {
             Found::Here(history) => history,
             Found::AfterCommit => {
                 self.finish(commit, outbox)?;
-                match self.history(commit, number, &vote)? {
+                match self.history(commit, number, vote)? {
                     Found::Here(history) => history,
                     Found::AfterCommit => return Err(StoreError::busy("a voter's record was not found")),
                 }
@@ -511,7 +511,7 @@ impl Writer {
         &mut self,
         commit: &mut Commit,
         number: PollNumber,
-        vote: Asked<'_>,
+        vote: &mut Asked<'_>,
         accepted: AcceptedVote,
         replaced: Option<Position>,
         now: Timestamp,
