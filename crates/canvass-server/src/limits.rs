@@ -26,6 +26,18 @@ pub const BATCH_RETRY_WAIT: Duration = Duration::from_millis(50);
 pub const FORM_RETRIES_MAX: u32 = 8;
 /// Polls of a page unless the caller says otherwise.
 pub const POLLS_PAGE_DEFAULT: usize = 50;
+/// Public polls on the first page.
+pub const HOME_POLLS_MAX: usize = 50;
+/// Open polls that are looked through for them.
+pub const HOME_POLLS_READ_MAX: usize = 500;
+/// Scores of an option that a form shows side by side; more are written into a field.
+pub const FORM_SCALE_STEPS_MAX: i64 = 11;
+/// Ranks that a form lists; more are written into a field.
+pub const FORM_RANKS_LISTED_MAX: i64 = 12;
+/// Figures of a page's table of rounds; of a longer count only the last rounds are shown.
+pub const ROUND_FIGURES_MAX: usize = 4_000;
+/// Seconds that a browser keeps the receipt of a vote.
+pub const RECEIPT_SECONDS_MAX: u32 = 86_400;
 /// Events of a page of the audit trail.
 pub const EVENTS_PAGE_MAX: usize = 1_000;
 /// Polls whose results are kept ready at once.

@@ -85,7 +85,7 @@ pub(crate) async fn read_results(app: App, ask: Ask) -> Result<Response, Failure
         return Ok(dialect_a::allow_all(reply::json(StatusCode::BAD_REQUEST, &body)));
     };
     let id = text.parse().map_err(|_| Failure::Refused(canvass_domain::Refusal::PollNotFound))?;
-    let viewer = Viewer { caller: &ask.caller, code: None, voter: None, reveal: false };
+    let viewer = Viewer { caller: &ask.caller, code: None, holder: None, voter: None, reveal: false };
     let seen = app.see(&id, &viewer).await?;
     Ok(dialect_a::allow_all(reply::json(StatusCode::OK, &CountView::new(&seen))))
 }

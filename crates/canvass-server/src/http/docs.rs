@@ -170,7 +170,7 @@ fn example(body: &mut String, value: &Value) {
         Value::String(lines) => lines.clone(),
         other => serde_json::to_string_pretty(other).unwrap_or_default(),
     };
-    put(body, format_args!("<pre><code>{}</code></pre>", escaped(&shown)));
+    put(body, format_args!("<pre tabindex=\"0\"><code>{}</code></pre>", escaped(&shown)));
 }
 
 fn table(body: &mut String, rows: impl Iterator<Item = (String, String)>) {

@@ -1,4 +1,4 @@
-//! The HTTP API: every route on this page.
+//! The HTTP API and the pages: every route on this page.
 
 mod ask;
 mod batch;
@@ -66,9 +66,18 @@ pub fn router(app: App) -> Router {
         .on(Method::GET, "/metrics", Free, health::read_metrics)
         .on(Method::GET, "/openapi.json", Free, docs::read_openapi)
         .on(Method::GET, "/docs", Free, docs::read_docs)
+        .finish();
+    let pages = Routes::new(&app, pages::refuse)
+        .on(Method::GET, "/", Api, pages::read_home)
+        .on(Method::GET, "/p/{poll}", Api, pages::read_vote)
+        .on(Method::POST, "/p/{poll}", PostVotes, pages::cast_vote)
+        .on(Method::POST, "/p/{poll}/withdraw", PostVotes, pages::withdraw_vote)
+        .on(Method::GET, "/p/{poll}/receipt", ReadVotes, pages::read_receipt)
+        .on(Method::GET, "/p/{poll}/results", Api, pages::read_results)
+        .on(Method::GET, "/p/{poll}/projector", Api, pages::read_projector)
+        .on(Method::GET, "/assets/{name}", Free, pages::read_asset)
         .on(Method::GET, "/problems", Free, pages::list_problems)
         .on(Method::GET, "/problems/{kind}", Free, pages::read_problem)
-        .on(Method::GET, "/", Free, pages::read_home)
         .finish();
     let dialect_a = Routes::new(&app, dialect_a::refuse)
         .on(Method::POST, "/votes", PostVotes, dialect_a::cast_vote)
@@ -80,5 +89,5 @@ pub fn router(app: App) -> Router {
     let dialect_b = Routes::new(&app, dialect_b::refuse)
         .on(Method::POST, "/vote", PostVotes, dialect_b::cast_vote)
         .finish();
-    native.merge(dialect_a).merge(dialect_b).fallback(problem::route_not_found).with_state(app)
+    native.merge(pages).merge(dialect_a).merge(dialect_b).fallback(problem::route_not_found).with_state(app)
 }

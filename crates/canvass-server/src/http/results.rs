@@ -118,7 +118,8 @@ pub(crate) async fn see(app: &App, ask: &mut Ask, query: &ResultsQuery) -> Resul
         Some("true") => true,
         Some(_) => return Err(Failure::invalid("reveal", "true or false")),
     };
-    let viewer = Viewer { caller: &ask.caller, code: ask.code(), voter: read_voter(voter.as_ref())?, reveal };
+    let voter = read_voter(voter.as_ref())?;
+    let viewer = Viewer { caller: &ask.caller, code: ask.code(), holder: None, voter, reveal };
     app.see(&id, &viewer).await
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod limiting;
 pub(crate) mod live;
 pub(crate) mod polls;
+pub(crate) mod receipts;
 pub(crate) mod recount;
 pub(crate) mod results;
 pub(crate) mod votes;

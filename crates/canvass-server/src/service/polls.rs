@@ -35,9 +35,9 @@ pub(crate) enum Expected {
 pub(crate) struct PollList {
     #[serde(serialize_with = "shared")]
     #[schema(value_type = Vec<Poll>)]
-    items: Vec<Arc<Poll>>,
+    pub(crate) items: Vec<Arc<Poll>>,
     /// What to send as `cursor` for the next page; null on the last.
-    next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 fn shared<S: Serializer>(polls: &[Arc<Poll>], serializer: S) -> Result<S::Ok, S::Error> {

@@ -25,6 +25,8 @@ pub(crate) struct Viewer<'a> {
     pub(crate) caller: &'a Caller,
     /// A one-time code.
     pub(crate) code: Option<&'a str>,
+    /// The voter whose receipt in the poll the caller holds.
+    pub(crate) holder: Option<VoterId>,
     /// The voter that a caller with a key asks for.
     pub(crate) voter: Option<VoterId>,
     /// Whether an administrator asks to see it against the poll's rule.
@@ -155,13 +157,26 @@ impl App {
         Ok((json, snapshot.tally.sequence))
     }
 
+    /// What is seen and its count, where that may be seen: of the poll as it stands, or in a poll that takes long to
+    /// count, of its newest count.
+    pub(crate) async fn results_counted(
+        &self,
+        seen: &Seen,
+    ) -> Result<(Snapshot, Option<Arc<Count>>), Failure> {
+        if !seen.visible {
+            return Ok((seen.snapshot.clone(), None));
+        }
+        let Counted { snapshot, count, .. } = self.counted(&seen.snapshot).await?;
+        Ok((snapshot, Some(count)))
+    }
+
     async fn view(&self, poll: &Arc<Poll>, viewer: &Viewer<'_>) -> Result<View, Failure> {
         let asked = match &viewer.voter {
             Some(voter) => {
                 viewer.caller.require(Scope::VotesRead)?;
                 Some(voter.clone())
             }
-            None => own_voter(poll, viewer),
+            None => viewer.holder.clone().or_else(|| own_voter(poll, viewer)),
         };
         let must_have_voted =
             poll.results_visible == ResultsVisible::AfterVote || poll.access == Access::Code;

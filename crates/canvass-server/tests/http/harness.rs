@@ -2,6 +2,7 @@
 //!
 //! Lines of a script:
 //! - `GET /path`, or with a body, `POST /path {"json": 1}`; `⏎` in a body stands for a line's end
+//! - `form /path a=1&b=2`: sends a form as a page of this server does
 //! - `with name: value`: a field of the next request
 //! - `as admin`, `as nobody`, `as NAME`: whose key is sent from here on
 //! - `key NAME {"scopes": […]}`: makes a key
@@ -211,6 +212,13 @@ impl World {
                 self.fields.push((name.to_owned(), self.unmasked(value)));
             }
             "key" => self.make_key(rest).await,
+            "form" => {
+                self.fields.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
+                self.fields.push(("sec-fetch-site".to_owned(), "same-origin".to_owned()));
+                let (path, body) = rest.split_once(' ').unwrap_or((rest, ""));
+                let answer = self.ask("POST", path, self.unmasked(body)).await;
+                self.record(line, &answer);
+            }
             method => {
                 let (path, body) = rest.split_once(' ').unwrap_or((rest, ""));
                 let answer =
@@ -289,7 +297,7 @@ impl World {
         fields.sort();
         let _ = writeln!(text, "{}", fields.join("\n"));
         if !answer.body.is_empty() {
-            let _ = writeln!(text, "{}", answer.text().trim_end());
+            let _ = writeln!(text, "{}", said(answer).trim_end());
         }
         self.note(&text);
     }
@@ -331,6 +339,13 @@ impl World {
     }
 }
 
+/// What an answer says. The frame of a page is the same everywhere, and names files by their hash.
+fn said(answer: &Answer) -> String {
+    let text = answer.text();
+    let inner = text.split_once("<main").and_then(|(_, rest)| rest.split_once("</main>"));
+    inner.map_or_else(|| text.clone(), |(inner, _)| format!("<main{inner}</main>"))
+}
+
 /// Lines of a batch, one for each of so many voters.
 pub(crate) fn lines(voters: impl Iterator<Item = usize>, vote: impl Fn(usize) -> String) -> String {
     voters.map(|voter| vote(voter) + "\n").collect()
@@ -343,15 +358,17 @@ fn open(directory: &tempfile::TempDir, edge: &TestEdge) -> Arc<LocalStore> {
     Arc::new(opened.expect("a fresh directory").0)
 }
 
-/// Ids, secrets, tokens of devices and one-time codes: what no two runs need share.
+/// Ids, secrets, tokens of devices, receipts and one-time codes: what no two runs need share.
 fn is_secret(word: &str) -> bool {
     let lengths = |separator| word.split(separator).map(str::len).collect::<Vec<_>>();
     let is_hexadecimal =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit() || b"-.".contains(&byte));
     let is_uuid = lengths('-') == [8, 4, 4, 4, 12] && is_hexadecimal(word);
-    let is_token = lengths('.') == [32, 64] && is_hexadecimal(word);
+    let is_form_key = word.len() == 32 && is_hexadecimal(word);
+    let is_signature = |text: &str| text.len() == 64 && is_hexadecimal(text);
+    let is_token = word.rsplit_once('.').is_some_and(|(_, signature)| is_signature(signature));
     let is_code = lengths('-') == [4, 4, 4, 4] && word.bytes().any(|byte| byte.is_ascii_digit());
     let is_key = word.strip_prefix("canvass_").is_some_and(|secret| secret.len() == 43);
     let hash = word.strip_prefix("device-").or(word.strip_prefix("code-"));
-    is_uuid || is_token || is_code || is_key || hash.is_some_and(|hash| hash.len() == 32)
+    is_uuid || is_form_key || is_token || is_code || is_key || hash.is_some_and(|hash| hash.len() == 32)
 }

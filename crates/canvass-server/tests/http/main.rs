@@ -9,6 +9,7 @@ mod harness;
 mod keys;
 mod limits;
 mod methods;
+mod pages;
 mod polls;
 mod results;
 mod stream;

@@ -1,0 +1,28 @@
+//! Whether a form was sent by a page of this server, and not by another site in the voter's name.
+//!
+//! Browsers say where a form comes from in `Sec-Fetch-Site` (Fetch Metadata; over HTTPS and on this machine) and in
+//! `Origin` (RFC 6454). A form that says neither comes from no browser of today, and without its cookies.
+
+use axum::http::{
+    HeaderMap,
+    header::{HOST, ORIGIN},
+    request::Parts,
+};
+
+/// Whether a form may be taken.
+pub(crate) fn is_same_site(head: &Parts) -> bool {
+    let text = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    match (text("sec-fetch-site"), text(ORIGIN.as_str())) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => {
+            let place = origin.split_once("://").map(|(_, place)| place);
+            place.is_some() && place == host(&head.headers)
+        }
+        (None, None) => false,
+    }
+}
+
+/// The name under which the browser knows this server.
+pub(crate) fn host(headers: &HeaderMap) -> Option<&str> {
+    headers.get(HOST)?.to_str().ok()
+}

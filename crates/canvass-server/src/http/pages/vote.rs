@@ -1,0 +1,370 @@
+//! The vote page, what it sends, and the receipt.
+
+use std::{borrow::Cow, sync::Arc};
+
+use askama::Template;
+use axum::{http::StatusCode, response::Response};
+use canvass_domain::{
+    Ballot, Poll, Sequence, VoteId, VoterId,
+    poll::{Access, Revote, Status},
+    vote::{Marked, Operation},
+};
+
+use super::{
+    Notice,
+    entered::{Entered, options_at},
+    form::{Control, VoteForm},
+    go_on, may_be_sent_again,
+    same_site::is_same_site,
+    set_cookie, show, words,
+};
+use crate::{
+    app::App,
+    http::{
+        ask::{Ask, cookie},
+        problem, reply,
+    },
+    limits::RECEIPT_SECONDS_MAX,
+    service::{
+        Caller, Failure,
+        answer::Recorded,
+        devices::hexadecimal,
+        receipts,
+        votes::{Identity, Text, VoteAsk, VoteRequest, identify, read_voter},
+    },
+};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const RECEIPT_COOKIE: &str = "canvass_receipt";
+const WITHOUT_COOKIE: &str = "Your vote is not counted yet. This poll knows devices by a cookie, and yours had none: \
+                              allow cookies for this site, then vote again.";
+
+#[derive(Template)]
+#[template(path = "vote.html")]
+struct VotePage<'a> {
+    poll: &'a Poll,
+    state: &'static str,
+    opens: Option<String>,
+    closes: Option<String>,
+    takes_votes: bool,
+    alert: Option<Cow<'static, str>>,
+    standing: Option<Standing>,
+    form: Option<VoteForm<'a>>,
+    has_receipt: bool,
+}
+
+#[derive(Template)]
+#[template(path = "receipt.html")]
+struct ReceiptPage<'a> {
+    poll: &'a Poll,
+    standing: Option<Standing>,
+    can_change: bool,
+}
+
+/// A vote that counts, in words.
+struct Standing {
+    marks: Vec<Mark>,
+    cast_at: String,
+    vote_id: VoteId,
+    sequence: Option<Sequence>,
+}
+
+struct Mark {
+    number: String,
+    label: String,
+}
+
+/// Who looks at a poll's page.
+struct Visitor {
+    caller: Caller,
+    /// See [`holder`].
+    holder: Option<VoterId>,
+}
+
+impl Visitor {
+    fn new(app: &App, poll: &Poll, ask: Ask) -> Self {
+        Self { holder: holder(app, poll, &ask), caller: ask.caller }
+    }
+}
+
+/// What a vote page is made of, beside the poll.
+#[derive(Default)]
+struct Fill {
+    alert: Option<Cow<'static, str>>,
+    /// What was entered; none where the vote that stands is shown.
+    entered: Option<Entered>,
+    /// Whether the form keeps the name of its request.
+    is_sent_again: bool,
+}
+
+/// The page to vote on.
+pub(crate) async fn read_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    let id = ask.poll()?;
+    let poll = app.poll(&id).await?;
+    if let Some(closed) = without_form(&app, &poll) {
+        return Ok(closed);
+    }
+    let device = app.ensure_device(&poll, &mut ask.caller).await?;
+    let visitor = Visitor::new(&app, &poll, ask);
+    let mut response = vote_page(&app, &visitor, &poll, StatusCode::OK, Fill::default()).await?;
+    reply::set_device(&mut response, device.as_ref());
+    Ok(response)
+}
+
+/// Takes a vote from the form.
+pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    let (poll, entered) = match read_form(&app, &mut ask).await? {
+        Ok(read) => read,
+        Err(refused) => return Ok(refused),
+    };
+    let device = app.ensure_device(&poll, &mut ask.caller).await?;
+    let visitor = Visitor::new(&app, &poll, ask);
+    if device.is_some() {
+        // A browser that keeps no cookie could send the same form twice and count twice.
+        let fill = Fill { alert: Some(WITHOUT_COOKIE.into()), entered: Some(entered), is_sent_again: true };
+        let mut response = vote_page(&app, &visitor, &poll, StatusCode::FORBIDDEN, fill).await?;
+        reply::set_device(&mut response, device.as_ref());
+        return Ok(response);
+    }
+    let ballot = match entered.ballot(&poll) {
+        Ok(ballot) => ballot,
+        Err(alert) => {
+            let fill = Fill { alert: Some(alert), entered: Some(entered), is_sent_again: false };
+            return vote_page(&app, &visitor, &poll, StatusCode::UNPROCESSABLE_ENTITY, fill).await;
+        }
+    };
+    let request = VoteRequest {
+        voter_id: None,
+        ballot,
+        demographics: Some(entered.all_told()),
+        weight: None,
+        code: None,
+        idempotency_key: None,
+    };
+    match record(&app, &visitor, &poll, &entered, Operation::Cast, Some(&request)).await {
+        Ok(recorded) => hand_receipt(&app, &poll, &recorded).await,
+        Err(failure) => refused_page(&app, &visitor, &poll, &failure, Some(entered)).await,
+    }
+}
+
+/// Withdraws a vote.
+pub(crate) async fn withdraw_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    let (poll, entered) = match read_form(&app, &mut ask).await? {
+        Ok(read) => read,
+        Err(refused) => return Ok(refused),
+    };
+    let visitor = Visitor::new(&app, &poll, ask);
+    match record(&app, &visitor, &poll, &entered, Operation::Withdraw, None).await {
+        Ok(recorded) => hand_receipt(&app, &poll, &recorded).await,
+        Err(failure) => refused_page(&app, &visitor, &poll, &failure, None).await,
+    }
+}
+
+/// What became of the vote of whoever asks.
+pub(crate) async fn read_receipt(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    let id = ask.poll()?;
+    let poll = app.poll(&id).await?;
+    if let Some(closed) = without_form(&app, &poll) {
+        return Ok(closed);
+    }
+    let Some(voter) = holder(&app, &poll, &ask) else {
+        let text =
+            "A receipt is shown on the device that voted, for a day. This one holds none for this poll.";
+        let notice = Notice { heading: "No receipt here", text, poll: Some(poll.id.as_str()) };
+        return Ok(show(StatusCode::NOT_FOUND, &notice));
+    };
+    let can_change = status(&app, &poll) == Status::Open && poll.revote == Revote::UntilClose;
+    let page = ReceiptPage { poll: &poll, standing: standing(&app, &poll, &voter).await?, can_change };
+    Ok(show(StatusCode::OK, &page))
+}
+
+/// The voter that a request shows to be: the device, or the holder of a receipt.
+pub(crate) fn holder(app: &App, poll: &Poll, ask: &Ask) -> Option<VoterId> {
+    match poll.access {
+        Access::Public => ask.caller.device.clone(),
+        Access::Code | Access::Open => {
+            let receipt = cookie(&ask.head.headers, RECEIPT_COOKIE)?;
+            receipts::read_receipt(app.known_device_secret()?, &poll.id, receipt)
+        }
+        Access::Key => None,
+    }
+}
+
+/// Where a poll stands now.
+pub(crate) fn status(app: &App, poll: &Poll) -> Status {
+    poll.status_at(app.edge().now())
+}
+
+/// The poll and the fields of a form that a page of this server sent, or the page that says why it is not taken.
+async fn read_form(app: &App, ask: &mut Ask) -> Result<Result<(Arc<Poll>, Entered), Response>, Failure> {
+    let id = ask.poll()?;
+    if !is_same_site(&ask.head) {
+        return Ok(Err(refuse_other_site()));
+    }
+    ask.require_type(FORM)?;
+    let body = ask.vote_bytes(app).await?;
+    let poll = app.poll(&id).await?;
+    Ok(match without_form(app, &poll) {
+        Some(closed) => Err(closed),
+        None => Ok((poll, Entered::read(&body))),
+    })
+}
+
+fn refuse_other_site() -> Response {
+    let text = "The form was not sent by a page of this server, so it was not taken. Open the poll here and vote again.";
+    show(StatusCode::FORBIDDEN, &Notice { heading: "This vote came from another site", text, poll: None })
+}
+
+/// What is shown of polls whose title is not for everyone.
+fn without_form(app: &App, poll: &Poll) -> Option<Response> {
+    if status(app, poll) == Status::Draft {
+        let text = words::of_status(Status::Draft);
+        return Some(show(StatusCode::OK, &Notice { heading: "Not open yet", text, poll: None }));
+    }
+    if poll.access == Access::Key {
+        let text =
+            "Voting in this poll goes through the organiser's own application. Ask there for the way in.";
+        return Some(show(
+            StatusCode::FORBIDDEN,
+            &Notice { heading: "Vote with the organiser", text, poll: None },
+        ));
+    }
+    None
+}
+
+async fn record(
+    app: &App,
+    visitor: &Visitor,
+    poll: &Arc<Poll>,
+    entered: &Entered,
+    operation: Operation,
+    request: Option<&VoteRequest<'_>>,
+) -> Result<Recorded, Failure> {
+    let actor = if poll.write_in { visitor.caller.actor() } else { String::new() };
+    let vote = VoteAsk {
+        identity: identity(poll, &visitor.caller, entered)?,
+        operation,
+        request,
+        idempotency_key: entered.idempotency_key(),
+        may_weigh: false,
+        by_label: false,
+        actor: &actor,
+    };
+    app.record(Arc::clone(poll), &vote).await
+}
+
+/// Who votes: whom the poll's access says, by the device, the code or the name in the form.
+fn identity(poll: &Poll, caller: &Caller, entered: &Entered) -> Result<Identity, Failure> {
+    let name = Text(entered.text("voter").into());
+    let named = if poll.access == Access::Open { read_voter(Some(&name))? } else { None };
+    let code = (poll.access == Access::Code).then(|| entered.text("code"));
+    identify(poll, caller, named, code)
+}
+
+/// Goes on to the receipt. Where the device is not the voter, it is handed one.
+async fn hand_receipt(app: &App, poll: &Poll, recorded: &Recorded) -> Result<Response, Failure> {
+    let mut response = go_on(&format!("/p/{}/receipt", poll.id));
+    if poll.access != Access::Public {
+        let secret = app.device_secret().await.map_err(|error| app.failed(error))?;
+        let receipt = receipts::write_receipt(&secret, &poll.id, &recorded.voter);
+        let place = format!("Path=/p/{}; Max-Age={RECEIPT_SECONDS_MAX}", poll.id);
+        set_cookie(&mut response, &format!("{RECEIPT_COOKIE}={receipt}; {place}; HttpOnly; SameSite=Lax"));
+    }
+    Ok(response)
+}
+
+/// The form again, filled in, with what is wrong.
+async fn refused_page(
+    app: &App,
+    visitor: &Visitor,
+    poll: &Arc<Poll>,
+    failure: &Failure,
+    entered: Option<Entered>,
+) -> Result<Response, Failure> {
+    let fill = Fill {
+        alert: Some(words::of_refused_vote(failure)),
+        entered,
+        is_sent_again: may_be_sent_again(failure),
+    };
+    vote_page(app, visitor, poll, problem::status(failure), fill).await
+}
+
+async fn vote_page(
+    app: &App,
+    visitor: &Visitor,
+    poll: &Arc<Poll>,
+    code: StatusCode,
+    fill: Fill,
+) -> Result<Response, Failure> {
+    let status = status(app, poll);
+    let takes_votes = status == Status::Open;
+    let recorded = match &visitor.holder {
+        Some(voter) if poll.access == Access::Public => find_vote(app, poll, voter).await?,
+        _ => None,
+    };
+    let can_vote = takes_votes && (recorded.is_none() || poll.revote == Revote::UntilClose);
+    let entered = fill.entered.unwrap_or_else(|| prefilled(poll, recorded.as_ref()));
+    let sent = entered.text("key").to_owned();
+    let key = if fill.is_sent_again && !sent.is_empty() { sent } else { draw_key(app) };
+    let page = VotePage {
+        poll,
+        state: words::of_status(status),
+        opens: poll.opens_at.filter(|_| status == Status::Scheduled).map(words::time),
+        closes: poll.closes_at.filter(|_| takes_votes).map(words::time),
+        takes_votes,
+        alert: fill.alert,
+        standing: recorded.as_ref().map(|recorded| Standing::new(poll, recorded)),
+        form: can_vote.then(|| VoteForm::new(poll, &entered, [key, draw_key(app)])),
+        has_receipt: visitor.holder.is_some() && poll.access != Access::Public,
+    };
+    Ok(show(code, &page))
+}
+
+/// The marks of the vote that stands, to be changed; else an empty form.
+fn prefilled(poll: &Poll, recorded: Option<&Recorded>) -> Entered {
+    let marked = recorded.and_then(|recorded| recorded.marked.as_ref());
+    marked.map(|marked| Entered::again(poll, marked)).unwrap_or_default()
+}
+
+fn draw_key(app: &App) -> String {
+    hexadecimal(&app.random::<16>())
+}
+
+async fn find_vote(app: &App, poll: &Arc<Poll>, voter: &VoterId) -> Result<Option<Recorded>, Failure> {
+    let vote = app.standing_vote(&poll.id, voter).await?;
+    Ok(vote.map(|vote| Recorded::stored(Arc::clone(poll), vote)))
+}
+
+async fn standing(app: &App, poll: &Arc<Poll>, voter: &VoterId) -> Result<Option<Standing>, Failure> {
+    Ok(find_vote(app, poll, voter).await?.map(|recorded| Standing::new(poll, &recorded)))
+}
+
+impl Standing {
+    fn new(poll: &Poll, recorded: &Recorded) -> Self {
+        Self {
+            marks: recorded.marked.as_ref().map(|marked| marks(poll, marked)).unwrap_or_default(),
+            cast_at: words::time(recorded.cast_at),
+            vote_id: recorded.vote_id,
+            sequence: recorded.sequence,
+        }
+    }
+}
+
+/// A ballot in words: each option marked, with its number where it has one.
+fn marks(poll: &Poll, marked: &Marked) -> Vec<Mark> {
+    let mark = |index: u16, number: String| {
+        let label = poll.options.get(usize::from(index)).map(|option| option.label.clone());
+        Mark { number, label: label.unwrap_or_default() }
+    };
+    match &marked.ballot {
+        Ballot::Choices(chosen) => chosen.iter().map(|index| mark(*index, String::new())).collect(),
+        Ballot::Scores(marks) | Ballot::Allocation(marks) => {
+            marks.iter().map(|(index, number)| mark(*index, number.to_string())).collect()
+        }
+        Ballot::Ranking(ranks) => (1..)
+            .zip(ranks)
+            .flat_map(|(place, rank)| options_at(rank).iter().map(move |index| (place, *index)))
+            .map(|(place, index): (usize, _)| mark(index, format!("{place}.")))
+            .collect(),
+    }
+}

@@ -1,0 +1,82 @@
+// Keeps a page of results as new as the poll: figures in place from the stream, all else from the page itself. Where
+// the stream fails, or is not for this viewer, the page is asked every few seconds. Nothing goes backwards.
+const main = document.querySelector("main[data-poll]");
+const data = main.dataset;
+const find = (selector, within = main) => within.querySelector(selector);
+const all = (selector) => [...main.querySelectorAll(selector)];
+const number = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+const later = (act, least, most) => setTimeout(act, least + Math.random() * (most - least));
+let due;
+
+function write(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+function tellTimes() {
+  const form = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" };
+  for (const time of all("time")) write(time, new Date(time.dateTime).toLocaleString(undefined, form));
+}
+
+function tellOption(row, option, results, field, most) {
+  const figure = Number(option[field] ?? 0);
+  const part = field === "votes" ? option.share : most && Math.max(figure, 0) / most;
+  write(find("[data-figure]", row), option[field] === undefined ? "–" : number.format(figure));
+  write(find("[data-share]", row), `${(option.share * 100).toFixed(1)}%`);
+  find("rect", row).setAttribute("width", `${(part * 100).toFixed(1)}%`);
+  const badge = find(".badge", row);
+  const word = results.winners.includes(option.id) ? data.leads : results.tied.includes(option.id) ? "tied" : "";
+  write(badge, results.votes ? word : "");
+  badge.hidden = !badge.textContent;
+}
+
+function tell(results) {
+  if (results.sequence <= data.sequence) return;
+  data.sequence = results.sequence;
+  write(find("[data-records]"), String(results.sequence));
+  write(find("[data-votes]"), number.format(results.votes));
+  write(find("[data-votes-word]"), results.votes === 1 ? "vote" : "votes");
+  find("[data-part=last] time").dateTime = results.updatedAt;
+  tellTimes();
+  const field = find("[data-figure]")?.dataset.figure;
+  const most = Math.max(0, ...results.options.map((option) => Number(option[field] ?? 0)));
+  const options = new Map(results.options.map((option) => [option.id, option]));
+  for (const row of all("[data-option]")) {
+    const option = options.get(row.dataset.option);
+    if (results.visible && option) tellOption(row, option, results, field, most);
+  }
+  const shape = `${results.status}/${results.visible}/${results.options.length}`;
+  if (shape !== data.shape || find(".rounds")) due ??= later(refresh, 500, 2000);
+}
+
+async function refresh() {
+  due = undefined;
+  const answer = await fetch(location.href, { cache: "no-store" }).catch(() => null);
+  if (!answer?.ok) return;
+  const fresh = find("main[data-poll]", new DOMParser().parseFromString(await answer.text(), "text/html"));
+  if (!fresh || Number(fresh.dataset.sequence) < data.sequence) return;
+  for (const part of all("[data-part]")) {
+    const newer = find(`[data-part=${part.dataset.part}]`, fresh);
+    if (newer && newer.innerHTML !== part.innerHTML) part.replaceChildren(...newer.childNodes);
+  }
+  Object.assign(data, fresh.dataset);
+  tellTimes();
+}
+
+async function poll() {
+  await refresh();
+  later(data.streams === undefined ? poll : listen, 4000, 8000);
+}
+
+function listen() {
+  const source = new EventSource(`/v1/polls/${data.poll}/results/stream`);
+  const say = (text) => write(find("[data-link]"), text);
+  source.onopen = () => say(" · live");
+  source.addEventListener("results", (event) => tell(JSON.parse(event.data)));
+  source.onerror = () => {
+    say(" · connecting again");
+    if (source.readyState === EventSource.CLOSED) poll();
+  };
+}
+
+tellTimes();
+if (data.final === undefined) (data.streams === undefined ? poll : listen)();
