@@ -1,6 +1,6 @@
 //! The stream of live results: whole, in order, at a bounded rate, and within what its reader may see.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::{
     body::Body,
@@ -109,7 +109,7 @@ async fn results_come_at_a_bounded_rate_however_many_votes_there_are() {
     world.play(POLL).await;
     let mut reader = Reader::open(&world, STREAM, &[]).await;
     reader.results().await.expect("the results as they stand");
-    let begun = Instant::now();
+    let begun = tokio::time::Instant::now();
     let reading = tokio::spawn(async move {
         let mut events = 0;
         while reader.results().await.expect("newer results").1["votes"] != 300 {
