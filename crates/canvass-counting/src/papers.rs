@@ -8,13 +8,15 @@ use crate::{
     BallotCounts, Figure, Profile, WEIGHT_UNIT,
     intake::Reading,
     packed::{PackedBallot, PackedRank, Ranks},
-    profile::NONE,
+    profile::{Members, NONE},
 };
 
 /// All papers of a count.
 pub(crate) struct Papers<'a> {
     profile: &'a Profile,
     list: Vec<Paper<'a>>,
+    /// The ballots of the bundles, once they are asked for.
+    members: Option<Members>,
     /// Whether all papers' weights are whole votes.
     pub(crate) are_whole_votes: bool,
 }
@@ -30,8 +32,8 @@ pub(crate) struct Paper<'a> {
     pub(crate) value: u64,
     /// Up to where its ballots agree.
     shared: usize,
-    /// The first of its ballots, if there are several.
-    first: u32,
+    /// The bundle of its ballots, if there are several.
+    bundle: u32,
 }
 
 /// What comes next on a paper.
@@ -71,7 +73,7 @@ impl<'a> Papers<'a> {
         value: u64,
         alone: bool,
     ) -> (BallotCounts, Self) {
-        let mut made = Self { profile, list: Vec::new(), are_whole_votes: true };
+        let mut made = Self { profile, list: Vec::new(), members: None, are_whole_votes: true };
         let mut are_whole_votes = true;
         let (mut counted, mut blank, mut rejected) = (0, 0, 0);
         let mut take = |ballot: PackedBallot<'a>, weight: i128, list: &mut Vec<Paper<'a>>| {
@@ -96,13 +98,10 @@ impl<'a> Papers<'a> {
                 .single()
                 .for_each(|(ballot, total)| take(ballot, total.signed_millionths(), &mut made.list));
             made.take_bundles(value);
-            // What is whole in all is so in each; else it takes a look at each.
+            // Where all are whole, so are those in bundles; else it takes a look at each of these.
             are_whole_votes &= profile.has_whole_votes()
-                || profile
-                    .bundles()
-                    .flat_map(|bundle| profile.bundled(bundle.first))
-                    .all(|(_, total)| is_whole(total.signed_millionths()));
-            counted += profile.bundles().map(|bundle| bundle.total.signed_millionths()).sum::<i128>();
+                || profile.bundled_totals().all(|total| is_whole(total.signed_millionths()));
+            counted += profile.bundles().map(|(_, bundle)| bundle.total.signed_millionths()).sum::<i128>();
         }
         made.are_whole_votes = are_whole_votes;
         let ballots = BallotCounts {
@@ -115,11 +114,11 @@ impl<'a> Papers<'a> {
     }
 
     fn take_bundles(&mut self, value: u64) {
-        for bundle in self.profile.bundles() {
+        for (number, bundle) in self.profile.bundles() {
             let PackedBallot::Ranking(ranks) = self.profile.ballot(bundle.first) else { continue };
             let paper = Paper::new(ranks, bundle.total.signed_millionths(), value);
             let shared = self.profile.shared_ranks();
-            self.list.push(Paper { shared, first: bundle.first, ..paper });
+            self.list.push(Paper { shared, bundle: number, ..paper });
         }
     }
 
@@ -139,8 +138,9 @@ impl<'a> Papers<'a> {
     /// paper itself is used no more.
     pub(crate) fn take_apart(&mut self, index: u32) -> std::ops::Range<u32> {
         let begin = small(self.list.len());
-        let Paper { value, shared, first, .. } = *self.get(index);
-        for (ballot, total) in self.profile.bundled(first) {
+        let Paper { value, shared, bundle, .. } = *self.get(index);
+        let members = self.members.get_or_insert_with(|| self.profile.members());
+        for (ballot, total) in self.profile.bundled(members, bundle) {
             if let PackedBallot::Ranking(ranks) = ballot {
                 let alone = Paper::new(ranks, total.signed_millionths(), value);
                 self.list.push(Paper { place: shared, ..alone });
@@ -153,7 +153,7 @@ impl<'a> Papers<'a> {
 impl<'a> Paper<'a> {
     /// A paper of one ballot.
     fn new(ranks: Ranks<'a>, weight: i128, value: u64) -> Self {
-        Self { ranks, weight, place: 0, value, shared: usize::MAX, first: NONE }
+        Self { ranks, weight, place: 0, value, shared: usize::MAX, bundle: NONE }
     }
 }
 

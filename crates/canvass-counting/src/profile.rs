@@ -3,7 +3,10 @@
 //! A count never needs to know who cast a ballot or when, and elections have far fewer distinct ballots than
 //! voters, so every method counts a profile.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+};
 
 use hashbrown::HashTable;
 
@@ -27,7 +30,8 @@ const UNUSED_KEPT_MAX: usize = 1_024;
 /// grown. Of a ballot that was taken away so often that
 /// nobody casts it any more, the place is kept, until these are the larger part of all.
 ///
-/// A copy has no such table until something is added to it, so that copying a profile to count it is quick.
+/// A copy has no such table until something is added to it, and a copy over an earlier copy of the same profile takes
+/// only what is new and the totals, so that copying a profile to count it is quick.
 #[derive(Debug, Default)]
 pub struct Profile {
     option_count: usize,
@@ -37,8 +41,8 @@ pub struct Profile {
     starts: Vec<usize>,
     /// How much of each was cast.
     totals: Vec<Total>,
-    /// For each the next one of the same bundle, or [`NONE`].
-    next: Vec<u32>,
+    /// For each the bundle that it is in, or [`NONE`].
+    bundle_of: Vec<u32>,
     /// Rankings by their first ranks.
     bundles: Vec<Bundle>,
     /// The ballots that are in no bundle.
@@ -58,6 +62,9 @@ pub struct Profile {
     option_max: Option<OptionIndex>,
     /// The codes of the ballot in hand.
     scratch: Vec<u16>,
+    /// Whose ballots these are: the same in a copy until something is added to it. Ballots keep their places, so of two
+    /// profiles with one origin, the shorter is how the longer began, but for the totals.
+    origin: Arc<()>,
 }
 
 /// Rankings that agree in their first ranks. Of a million ballots that rank ten options hardly two are alike, but there
@@ -66,15 +73,22 @@ pub struct Profile {
 pub(crate) struct Bundle {
     /// How much of them was cast.
     pub(crate) total: Total,
-    /// One of the ballots; `Profile::next` leads to the others.
+    /// One of the ballots.
     pub(crate) first: u32,
     key: u64,
 }
 
 /// The ranks in which the ballots of a bundle agree.
 const SHARED_RANKS: u32 = 5;
-/// No further ballot.
+/// No bundle.
 pub(crate) const NONE: u32 = u32::MAX;
+
+/// The ballots of each bundle.
+pub(crate) struct Members {
+    /// Where the ballots of each bundle end in the list; they begin where those of the one before end.
+    ends: Vec<u32>,
+    list: Vec<u32>,
+}
 
 /// Finds ballots by their codes, and bundles by their keys.
 #[derive(Debug, Default)]
@@ -115,7 +129,7 @@ impl Profile {
         self.codes.capacity() * size_of::<u16>()
             + self.starts.capacity() * size_of::<usize>()
             + self.totals.capacity() * size_of::<Total>()
-            + (self.next.capacity() + self.single.capacity()) * size_of::<u32>()
+            + (self.bundle_of.capacity() + self.single.capacity()) * size_of::<u32>()
             + self.bundles.capacity() * size_of::<Bundle>()
             + self
                 .finder
@@ -197,22 +211,50 @@ impl Profile {
             .filter(|(_, total)| *total > Total::ZERO)
     }
 
-    /// The bundles of which anything is cast.
-    pub(crate) fn bundles(&self) -> impl Iterator<Item = Bundle> {
-        self.bundles.iter().copied().filter(|bundle| bundle.total > Total::ZERO)
+    /// The bundles of which anything is cast, by number.
+    pub(crate) fn bundles(&self) -> impl Iterator<Item = (u32, Bundle)> {
+        (0..).zip(self.bundles.iter().copied()).filter(|(_, bundle)| bundle.total > Total::ZERO)
+    }
+
+    /// Which ballots each bundle has: a walk over all ballots, for a count that looks at many bundles.
+    pub(crate) fn members(&self) -> Members {
+        let mut ends = vec![0; self.bundles.len()];
+        let bundled = || (0..).zip(&self.bundle_of).filter(|(_, bundle)| **bundle != NONE);
+        bundled().for_each(|(_, &bundle)| ends[bundle as usize] += 1);
+        let mut begin = 0;
+        for end in &mut ends {
+            begin += std::mem::replace(end, begin);
+        }
+        let mut list = vec![0; begin as usize];
+        for (index, &bundle) in bundled() {
+            let end = &mut ends[bundle as usize];
+            list[*end as usize] = index;
+            *end += 1;
+        }
+        Members { ends, list }
     }
 
     /// The ballots of a bundle of which anything is cast.
-    pub(crate) fn bundled(&self, first: u32) -> impl Iterator<Item = (PackedBallot<'_>, Total)> {
-        let mut index = first;
-        let indexes = std::iter::from_fn(move || {
-            let this = (index != NONE).then_some(index)?;
-            index = self.next[this as usize];
-            Some(this)
-        });
-        indexes
-            .map(|index| (self.ballot(index), self.totals[index as usize]))
+    pub(crate) fn bundled<'a, 'members>(
+        &'a self,
+        members: &'members Members,
+        bundle: u32,
+    ) -> impl Iterator<Item = (PackedBallot<'a>, Total)> + use<'a, 'members> {
+        let end = members.ends[bundle as usize] as usize;
+        let begin = bundle.checked_sub(1).map_or(0, |before| members.ends[before as usize] as usize);
+        members.list[begin..end]
+            .iter()
+            .map(|&index| (self.ballot(index), self.totals[index as usize]))
             .filter(|(_, total)| *total > Total::ZERO)
+    }
+
+    /// How much was cast of each ballot that is in a bundle.
+    pub(crate) fn bundled_totals(&self) -> impl Iterator<Item = Total> {
+        self.totals
+            .iter()
+            .zip(&self.bundle_of)
+            .filter(|(_, bundle)| **bundle != NONE)
+            .map(|(total, _)| *total)
     }
 
     /// The ranks in which the ballots of a bundle agree.
@@ -252,6 +294,7 @@ impl Profile {
         pack(ballot, &mut self.scratch);
         if self.finder.is_none() {
             self.finder = Some(self.make_finder());
+            self.origin = Arc::default();
         }
         self.find_packed(&self.scratch, self.finder.as_ref()?)
     }
@@ -310,18 +353,16 @@ impl Profile {
         let hash_of = |index: &u32| self.hash(self.codes_of(*index as usize));
         finder.ballots.insert_unique(self.hash(&self.scratch), number(index), hash_of);
         match (bundle, key) {
-            (Some(bundle), _) => {
-                self.next.push(std::mem::replace(&mut self.bundles[bundle].first, number(index)));
-            }
+            (Some(bundle), _) => self.bundle_of.push(number(bundle)),
             (None, Some(key)) => {
-                self.next.push(NONE);
                 let bundle = number(self.bundles.len());
+                self.bundle_of.push(bundle);
                 self.bundles.push(Bundle { total: Total::ZERO, first: number(index), key });
                 let hash_of = |index: &u32| self.hash_key.hash_one(self.bundles[*index as usize].key);
                 finder.bundles.insert_unique(self.hash_key.hash_one(key), bundle, hash_of);
             }
             (None, None) => {
-                self.next.push(NONE);
+                self.bundle_of.push(NONE);
                 self.single.push(number(index));
             }
         }
@@ -362,13 +403,20 @@ impl Clone for Profile {
 
     /// Copies into the memory that is there.
     fn clone_from(&mut self, source: &Self) {
+        if !Arc::ptr_eq(&self.origin, &source.origin) || self.starts.len() > source.starts.len() {
+            self.codes.clear();
+            self.starts.clear();
+            self.bundle_of.clear();
+            self.single.clear();
+        }
+        extend(&mut self.codes, &source.codes);
+        extend(&mut self.starts, &source.starts);
+        extend(&mut self.bundle_of, &source.bundle_of);
+        extend(&mut self.single, &source.single);
         self.option_count = source.option_count;
-        self.codes.clone_from(&source.codes);
-        self.starts.clone_from(&source.starts);
+        self.origin = Arc::clone(&source.origin);
         self.totals.clone_from(&source.totals);
-        self.next.clone_from(&source.next);
         self.bundles.clone_from(&source.bundles);
-        self.single.clone_from(&source.single);
         self.fractional = source.fractional;
         self.finder = None;
         self.unused = source.unused;
@@ -393,6 +441,11 @@ impl PartialEq for Profile {
 }
 
 impl Eq for Profile {}
+
+/// Adds what a longer list has after a shorter one, which is how it begins.
+fn extend<T: Copy>(shorter: &mut Vec<T>, longer: &[T]) {
+    shorter.extend_from_slice(&longer[shorter.len()..]);
+}
 
 fn number(index: usize) -> u32 {
     u32::try_from(index).expect("more distinct ballots than memory can hold")

@@ -376,3 +376,71 @@ proptest! {
         prop_assert_eq!(scottish(&profile), scottish(&fresh));
     }
 }
+
+/// What is done to a profile, and to copies of it.
+#[derive(Clone, Debug)]
+enum Act {
+    Add(Ballot),
+    /// Takes away the last ballot that was added and is still there.
+    Remove,
+    /// Copies over the copy that is there.
+    Copy,
+    /// Adds to the copy, which is one of another profile from then on.
+    AddToCopy(Ballot),
+    /// Copies back, so that the copy's ballots are the profile's.
+    CopyBack,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => ballot(4).prop_map(Act::Add),
+        2 => Just(Act::Remove),
+        3 => Just(Act::Copy),
+        1 => ballot(4).prop_map(Act::AddToCopy),
+        1 => Just(Act::CopyBack),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_copy_over_any_other_is_as_the_profile(acts in vec(act(), 1..60)) {
+        let (mut profile, mut added) = (Profile::new(4), Vec::new());
+        let (mut copy, mut added_to_copy) = (Profile::new(4), Vec::new());
+        for act in acts {
+            match act {
+                Act::Add(ballot) => {
+                    profile.add(&ballot, Weight::ONE);
+                    added.push(ballot);
+                }
+                Act::Remove => {
+                    if let Some(ballot) = added.pop() {
+                        profile.remove(&ballot, Weight::ONE);
+                    }
+                }
+                Act::Copy => {
+                    copy.clone_from(&profile);
+                    added_to_copy.clone_from(&added);
+                }
+                Act::AddToCopy(ballot) => {
+                    copy.add(&ballot, Weight::ONE);
+                    added_to_copy.push(ballot);
+                }
+                Act::CopyBack => {
+                    profile.clone_from(&copy);
+                    added.clone_from(&added_to_copy);
+                }
+            }
+            for (profile, ballots) in [(&profile, &added), (&copy, &added_to_copy)] {
+                let mut expected = Profile::new(4);
+                ballots.iter().for_each(|ballot| expected.add(ballot, Weight::ONE));
+                prop_assert_eq!(profile.sorted(), expected.sorted());
+                let count = |profile: &Profile| {
+                    count(profile, &Method::Irv(IrvRules::default()), 1, &TieBreak::Report)
+                };
+                prop_assert_eq!(count(profile), count(&expected));
+            }
+        }
+    }
+}

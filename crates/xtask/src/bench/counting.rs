@@ -1,6 +1,9 @@
-//! Counting against other programs on the same ballots.
+//! Counting against other programs on the same ballots: ours by Criterion, the others by their own clock.
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use canvass_counting::{
     Ballot, Rank, Weight,
@@ -13,6 +16,7 @@ use crate::{
     outcome::{Context, Outcome, ensure},
     python,
     random::Random,
+    shell,
 };
 
 /// An election that is counted.
@@ -47,15 +51,18 @@ const CASES: [Case; 2] = [
 /// Measures each case here and, where they can be had, by the other programs.
 pub(crate) fn run(bench: &Bench<'_>) -> Outcome {
     let python = python::with_packages()?;
+    let folder = bench.new_directory("elections")?;
+    for case in &CASES {
+        let file = case.file_in(&folder);
+        std::fs::write(&file, case.election().write(Written::Json)?).context(file.display())?;
+    }
+    count_by_criterion(&folder)?;
     let mut rows = Vec::new();
     for case in &CASES {
-        let election = case.election();
-        let own = measure(&election, bench.options.rounds)?;
+        let own = criterion_median(case.method)?;
         rows.push([case.name, "canvass-counting", &milliseconds(own), "1"].map(str::to_owned).to_vec());
         if let Some(python) = &python {
-            let file = bench.directory.join(format!("{}.json", case.method));
-            std::fs::write(&file, election.write(Written::Json)?).context(file.display())?;
-            for (program, seconds) in others(python, case.method, &file)? {
+            for (program, seconds) in others(python, case.method, &case.file_in(&folder))? {
                 let times = format!("{:.0}", seconds / own);
                 rows.push([case.name, &program, &milliseconds(seconds), &times].map(str::to_owned).to_vec());
             }
@@ -66,11 +73,31 @@ pub(crate) fn run(bench: &Bench<'_>) -> Outcome {
     Ok(())
 }
 
+/// Runs all of `canvass-counting`'s benchmarks, and these elections besides.
+fn count_by_criterion(folder: &Path) -> Outcome {
+    let mut command = Command::new("cargo");
+    command.args(["bench", "--quiet", "--package", "canvass-counting", "--bench", "counting"]);
+    shell::run_with(command.env("CANVASS_BENCH_ELECTIONS", folder))
+}
+
+/// The median that Criterion wrote down for a benchmark, in seconds.
+fn criterion_median(name: &str) -> Outcome<f64> {
+    let file = shell::target()?.join("criterion").join(name).join("new/estimates.json");
+    let text = std::fs::read(&file).context(file.display())?;
+    let estimates: Value = serde_json::from_slice(&text).context(file.display())?;
+    let nanoseconds = estimates["median"]["point_estimate"].as_f64();
+    Ok(nanoseconds.ok_or("Criterion's estimates have no median")? / 1e9)
+}
+
 fn milliseconds(seconds: f64) -> String {
     format!("{:.1} ms", seconds * 1_000.0)
 }
 
 impl Case {
+    fn file_in(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{}.json", self.method))
+    }
+
     /// Ballots without a structure that would make them alike; options with a low number are liked more.
     fn election(&self) -> Election {
         let mut random = Random::from_seed(1);
@@ -96,23 +123,6 @@ impl Case {
             pairwise: None,
         }
     }
-}
-
-/// The median of several counts of a profile, as a poll counts it.
-fn measure(election: &Election, rounds: u32) -> Outcome<f64> {
-    let mut rules = Rules::default();
-    rules.set("tie_break", "lot".into());
-    let instructions = election.instructions(None, &rules)?;
-    let profile = election.profile(&instructions);
-    let seats = election.seats.unwrap_or(1);
-    let mut seconds = Vec::new();
-    for _ in 0..rounds {
-        let start = Instant::now();
-        let count = canvass_counting::count(&profile, &instructions.method, seats, &instructions.tie_break);
-        seconds.push(start.elapsed().as_secs_f64());
-        ensure(count.winners.len() == seats, || "a seat is not filled".into())?;
-    }
-    Ok(table::median(&seconds))
 }
 
 /// How often the others count: each count takes seconds.
