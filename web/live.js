@@ -4,7 +4,11 @@ const main = document.querySelector("main[data-poll]");
 const data = main.dataset;
 const find = (selector, within = main) => within.querySelector(selector);
 const all = (selector) => [...main.querySelectorAll(selector)];
-const number = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+const words = JSON.parse(data.words);
+const language = `${document.documentElement.lang}-u-nu-latn`;
+const number = new Intl.NumberFormat(language, { maximumFractionDigits: 2 });
+const percent = new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const plurals = new Intl.PluralRules(language);
 const later = (act, least, most) => setTimeout(act, least + Math.random() * (most - least));
 let due;
 
@@ -12,19 +16,14 @@ function write(element, text) {
   if (element && element.textContent !== text) element.textContent = text;
 }
 
-function tellTimes() {
-  const form = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" };
-  for (const time of all("time")) write(time, new Date(time.dateTime).toLocaleString(undefined, form));
-}
-
 function tellOption(row, option, results, field, most) {
   const figure = Number(option[field] ?? 0);
   const part = field === "votes" ? option.share : most && Math.max(figure, 0) / most;
   write(find("[data-figure]", row), option[field] === undefined ? "–" : number.format(figure));
-  write(find("[data-share]", row), `${(option.share * 100).toFixed(1)}%`);
+  write(find("[data-share]", row), percent.format(option.share));
   find("rect", row).setAttribute("width", `${(part * 100).toFixed(1)}%`);
   const badge = find(".badge", row);
-  const word = results.winners.includes(option.id) ? data.leads : results.tied.includes(option.id) ? "tied" : "";
+  const word = results.winners.includes(option.id) ? words.leads : results.tied.includes(option.id) ? words.tied : "";
   write(badge, results.votes ? word : "");
   badge.hidden = !badge.textContent;
 }
@@ -34,9 +33,8 @@ function tell(results) {
   data.sequence = results.sequence;
   write(find("[data-records]"), String(results.sequence));
   write(find("[data-votes]"), number.format(results.votes));
-  write(find("[data-votes-word]"), results.votes === 1 ? "vote" : "votes");
+  write(find("[data-votes-word]"), words.votes[plurals.select(results.votes)] ?? words.votes.other);
   find("[data-part=last] time").dateTime = results.updatedAt;
-  tellTimes();
   const field = find("[data-figure]")?.dataset.figure;
   const most = Math.max(0, ...results.options.map((option) => Number(option[field] ?? 0)));
   const options = new Map(results.options.map((option) => [option.id, option]));
@@ -59,7 +57,6 @@ async function refresh() {
     if (newer && newer.innerHTML !== part.innerHTML) part.replaceChildren(...newer.childNodes);
   }
   Object.assign(data, fresh.dataset);
-  tellTimes();
 }
 
 async function poll() {
@@ -70,13 +67,12 @@ async function poll() {
 function listen() {
   const source = new EventSource(`/v1/polls/${data.poll}/results/stream`);
   const say = (text) => write(find("[data-link]"), text);
-  source.onopen = () => say(" · live");
+  source.onopen = () => say(` · ${words.live}`);
   source.addEventListener("results", (event) => tell(JSON.parse(event.data)));
   source.onerror = () => {
-    say(" · connecting again");
+    say(` · ${words.connecting}`);
     if (source.readyState === EventSource.CLOSED) poll();
   };
 }
 
-tellTimes();
 if (data.final === undefined) (data.streams === undefined ? poll : listen)();

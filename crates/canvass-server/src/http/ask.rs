@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     app::App,
+    http::speech::Speech,
     limits::{JSON_BODY_BYTES_MAX, VOTE_BODY_BYTES_MAX},
     service::{Caller, Failure, polls::Expected},
 };
@@ -30,6 +31,8 @@ pub(crate) struct Ask {
     /// None once it was taken.
     pub(crate) body: Option<Body>,
     pub(crate) caller: Caller,
+    /// How pages speak to whoever asks.
+    pub(crate) speech: Speech,
 }
 
 pub(crate) const JSON: &str = "application/json";

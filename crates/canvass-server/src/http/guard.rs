@@ -15,7 +15,10 @@ use axum::{
 
 use crate::{
     app::App,
-    http::ask::{Ask, cookie},
+    http::{
+        ask::{Ask, cookie},
+        speech::Speech,
+    },
     metrics::RouteFigures,
     service::{
         Caller, Failure,
@@ -34,7 +37,30 @@ pub struct PeerAddress(pub IpAddr);
 pub(crate) const DEVICE_COOKIE: &str = "canvass_device";
 
 /// How a family of routes says a refusal.
-pub(crate) type Refuse = fn(&Failure) -> Response;
+#[derive(Clone, Copy)]
+pub(crate) enum Refuse {
+    /// As programs read it.
+    ToProgram(fn(&Failure) -> Response),
+    /// As a page, in the reader's language.
+    ToPerson(fn(&Failure, Speech) -> Response),
+}
+
+impl Refuse {
+    /// How its routes speak to whoever asks.
+    fn speech(self, head: &Parts) -> Speech {
+        match self {
+            Self::ToProgram(_) => Speech::default(),
+            Self::ToPerson(_) => Speech::of(head),
+        }
+    }
+
+    fn say(self, failure: &Failure, speech: Speech) -> Response {
+        match self {
+            Self::ToProgram(refuse) => refuse(failure),
+            Self::ToPerson(refuse) => refuse(failure, speech),
+        }
+    }
+}
 
 /// Routes that say refusals alike.
 pub(crate) struct Routes {
@@ -70,7 +96,10 @@ impl Routes {
 
     pub(crate) fn finish(self) -> Router<App> {
         let refuse = self.refuse;
-        self.router.method_not_allowed_fallback(move || async move { refuse(&Failure::MethodNotAllowed) })
+        self.router.method_not_allowed_fallback(move |request: Request| async move {
+            let (head, _) = request.into_parts();
+            refuse.say(&Failure::MethodNotAllowed, refuse.speech(&head))
+        })
     }
 }
 
@@ -104,16 +133,18 @@ where
         Box::pin(async move {
             let started = app.edge().elapsed();
             let (head, body) = request.into_parts();
+            let speech = self.refuse.speech(&head);
             let (answer, standing) = match admit(&app, &head, self.class) {
-                Ok((caller, standing)) => {
-                    ((self.handler)(app.clone(), Ask { head, body: Some(body), caller }).await, standing)
-                }
+                Ok((caller, standing)) => (
+                    (self.handler)(app.clone(), Ask { head, body: Some(body), caller, speech }).await,
+                    standing,
+                ),
                 Err(failure) => (Err(failure), Standing::new()),
             };
             let mut response = match answer {
                 Ok(response) => response,
                 Err(failure) => {
-                    let mut response = (self.refuse)(&failure);
+                    let mut response = self.refuse.say(&failure, speech);
                     if let Failure::Limited(limited) = &failure {
                         tell_limits(response.headers_mut(), &limited.standing);
                     }

@@ -17,6 +17,7 @@ mod polls;
 mod problem;
 mod reply;
 mod results;
+mod speech;
 mod stream;
 mod votes;
 
@@ -29,11 +30,14 @@ use crate::{
     app::App,
     service::limiting::Class::{Api, Batch, Free, PostVotes, ReadVotes},
 };
-use guard::Routes;
+use guard::{
+    Refuse::{ToPerson, ToProgram},
+    Routes,
+};
 
 /// Every route over one service.
 pub fn router(app: App) -> Router {
-    let native = Routes::new(&app, problem::refuse)
+    let native = Routes::new(&app, ToProgram(problem::refuse))
         .on(Method::POST, "/v1/polls", Api, polls::create_poll)
         .on(Method::GET, "/v1/polls", Api, polls::list_polls)
         .on(Method::GET, "/v1/polls/{poll}", Api, polls::read_poll)
@@ -67,7 +71,7 @@ pub fn router(app: App) -> Router {
         .on(Method::GET, "/openapi.json", Free, docs::read_openapi)
         .on(Method::GET, "/docs", Free, docs::read_docs)
         .finish();
-    let pages = Routes::new(&app, pages::refuse)
+    let pages = Routes::new(&app, ToPerson(pages::refuse))
         .on(Method::GET, "/", Api, pages::read_home)
         .on(Method::GET, "/p/{poll}", Api, pages::read_vote)
         .on(Method::POST, "/p/{poll}", PostVotes, pages::cast_vote)
@@ -79,14 +83,14 @@ pub fn router(app: App) -> Router {
         .on(Method::GET, "/problems", Free, pages::list_problems)
         .on(Method::GET, "/problems/{kind}", Free, pages::read_problem)
         .finish();
-    let dialect_a = Routes::new(&app, dialect_a::refuse)
+    let dialect_a = Routes::new(&app, ToProgram(dialect_a::refuse))
         .on(Method::POST, "/votes", PostVotes, dialect_a::cast_vote)
         .on(Method::GET, "/votes", ReadVotes, dialect_a::read_vote)
         .on(Method::OPTIONS, "/votes", Free, dialect_a::preflight)
         .on(Method::GET, "/results", Api, dialect::read_results)
         .on(Method::OPTIONS, "/results", Free, dialect_a::preflight)
         .finish();
-    let dialect_b = Routes::new(&app, dialect_b::refuse)
+    let dialect_b = Routes::new(&app, ToProgram(dialect_b::refuse))
         .on(Method::POST, "/vote", PostVotes, dialect_b::cast_vote)
         .finish();
     native.merge(pages).merge(dialect_a).merge(dialect_b).fallback(problem::route_not_found).with_state(app)

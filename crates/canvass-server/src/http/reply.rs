@@ -94,6 +94,6 @@ pub(crate) fn set_device(response: &mut Response, device: Option<&NewDevice>) {
     let cookie =
         format!("{DEVICE_COOKIE}={}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax", device.token);
     if let Ok(value) = HeaderValue::try_from(cookie) {
-        response.headers_mut().insert(SET_COOKIE, value);
+        response.headers_mut().append(SET_COOKIE, value);
     }
 }

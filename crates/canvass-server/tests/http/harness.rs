@@ -6,7 +6,7 @@
 //! - `with name: value`: a field of the next request
 //! - `as admin`, `as nobody`, `as NAME`: whose key is sent from here on
 //! - `key NAME {"scopes": […]}`: makes a key
-//! - `cookie off`: forgets the device
+//! - `cookie off`: forgets every cookie
 //! - `wait 90`: lets seconds pass
 //! - `# …`: says what for
 //!
@@ -89,7 +89,8 @@ pub(crate) struct World {
     router: Router,
     keys: Vec<(String, String)>,
     key: Option<String>,
-    cookie: Option<String>,
+    /// Cookies as `name=value`.
+    cookies: Vec<String>,
     fields: Vec<(String, String)>,
     masked: Vec<String>,
     transcript: String,
@@ -163,7 +164,7 @@ impl World {
             store,
             keys: Vec::new(),
             key: Some(ADMIN.to_owned()),
-            cookie: None,
+            cookies: Vec::new(),
             fields: Vec::new(),
             masked: Vec::new(),
             transcript: String::new(),
@@ -202,7 +203,7 @@ impl World {
                 self.note(&format!("\nas {rest}\n"));
                 self.key = self.key_of(rest);
             }
-            "cookie" => self.cookie = None,
+            "cookie" => self.cookies.clear(),
             "wait" => {
                 self.note(&format!("\nwait {rest}\n"));
                 self.edge.wait(rest.parse().expect("seconds"));
@@ -269,8 +270,8 @@ impl World {
         if let Some(key) = &self.key {
             request = request.header("x-api-key", key);
         }
-        if let Some(cookie) = &self.cookie {
-            request = request.header("cookie", cookie);
+        if !self.cookies.is_empty() {
+            request = request.header("cookie", self.cookies.join("; "));
         }
         self.send(request.body(body.into()).expect("a request")).await
     }
@@ -280,10 +281,17 @@ impl World {
         let response = self.router.clone().oneshot(request).await.expect("the router answers");
         let (head, body) = response.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes().to_vec();
-        if let Some(cookie) = head.headers.get("set-cookie").and_then(|value| value.to_str().ok()) {
-            self.cookie = cookie.split(';').next().map(str::to_owned);
+        for cookie in head.headers.get_all("set-cookie") {
+            self.keep(cookie.to_str().expect("text"));
         }
         Answer { status: head.status, headers: head.headers, body }
+    }
+
+    fn keep(&mut self, cookie: &str) {
+        let pair = cookie.split(';').next().unwrap_or_default();
+        let name = pair.split('=').next().unwrap_or_default();
+        self.cookies.retain(|known| known.split('=').next() != Some(name));
+        self.cookies.push(pair.to_owned());
     }
 
     /// Adds a request and its answer to the transcript.

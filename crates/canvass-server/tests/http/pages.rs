@@ -178,6 +178,52 @@ async fn each_state_is_told_in_words() {
     .await;
 }
 
+/// German by the browser's list; Arabic because it was chosen, from then on; and of both the form that a number needs.
+#[tokio::test]
+async fn pages_speak_the_readers_language() {
+    check(
+        "pages_languages",
+        r#"
+        POST /v1/polls {"id":"lunch","title":"Lunch?","options":[{"id":"a"},{"id":"b"}],"status":"open","access":"public","method":{"type":"dot","dots":3},"closesAt":"2026-12-01T13:00:00Z"}
+        as nobody
+        with accept-language: fr, de-AT;q=0.9, en;q=0.8
+        GET /p/lunch
+        with accept-language: de
+        form /p/lunch key=k1&mark.a=x
+        with accept-language: de
+        form /p/lunch key=k1&mark.a=3&mark.b=2
+        with accept-language: de
+        GET /p/nowhere
+        with accept-language: de
+        GET /p/lunch?lang=ar
+        with accept-language: de
+        form /p/lunch key=k1&mark.a=3
+        with accept-language: de
+        GET /p/lunch/receipt
+        GET /p/lunch/results
+        GET /p/lunch/results?lang=de
+        GET /
+        "#,
+    )
+    .await;
+}
+
+/// Each language says which it is and which way it reads, and leads to the others.
+#[tokio::test]
+async fn pages_tell_their_language_and_direction() {
+    let mut world = World::new().await;
+    for (code, direction) in [("en", "ltr"), ("de", "ltr"), ("ar", "rtl")] {
+        let answer = world.ask("GET", &format!("/?lang={code}"), String::new()).await;
+        assert_eq!(answer.headers["content-language"], code);
+        assert_eq!(answer.headers["vary"], "accept-language, cookie");
+        let html = answer.text();
+        assert!(html.contains(&format!(r#"<html lang="{code}" dir="{direction}">"#)), "{html}");
+        assert_eq!(html.matches("hreflang=").count(), 2, "{html}");
+        let again = world.ask("GET", "/", String::new()).await;
+        assert_eq!(again.headers["content-language"], code, "it is remembered");
+    }
+}
+
 /// Forms of other sites are refused, whichever field tells; without cookies nobody votes for a device.
 #[tokio::test]
 async fn only_a_form_of_this_server_is_taken() {

@@ -1,4 +1,4 @@
-//! The style sheet and the script, under names that hold a hash of them: a browser keeps each for good, and a newer
+//! The style sheets and the scripts, under names that hold a hash of them: a browser keeps each for good, and a newer
 //! program's pages name newer ones.
 
 use std::sync::LazyLock;
@@ -16,39 +16,43 @@ use crate::{
 };
 
 struct Asset {
+    file: &'static str,
     path: String,
     content_type: &'static str,
     text: &'static str,
 }
 
-static STYLE: LazyLock<Asset> = LazyLock::new(|| {
-    let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/canvass.css"));
-    Asset { path: hashed("canvass", text, "css"), content_type: "text/css; charset=utf-8", text }
-});
-
-static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
-    let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/live.js"));
-    Asset { path: hashed("live", text, "js"), content_type: "text/javascript; charset=utf-8", text }
-});
-
-fn hashed(name: &str, text: &str, extension: &str) -> String {
-    let hash = hexadecimal(&Sha256::digest(text)[..6]);
-    format!("/assets/{name}-{hash}.{extension}")
+/// A file of `web/`.
+macro_rules! asset {
+    ($file:literal) => {
+        LazyLock::new(|| {
+            Asset::new($file, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/", $file)))
+        })
+    };
 }
 
-/// The path of the style sheet of every page.
-pub(crate) fn style() -> &'static str {
-    &STYLE.path
+/// Every asset.
+static ASSETS: [LazyLock<Asset>; 3] = [asset!("canvass.css"), asset!("times.js"), asset!("live.js")];
+
+impl Asset {
+    fn new(file: &'static str, text: &'static str) -> Self {
+        let (name, extension) = file.rsplit_once('.').unwrap_or((file, ""));
+        let hash = hexadecimal(&Sha256::digest(text)[..6]);
+        let content_type =
+            if extension == "css" { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
+        Self { file, path: format!("/assets/{name}-{hash}.{extension}"), content_type, text }
+    }
 }
 
-/// The path of the script that keeps results up to date.
-pub(crate) fn script() -> &'static str {
-    &SCRIPT.path
+/// The path of a file of `web/`.
+pub(crate) fn path(file: &str) -> &'static str {
+    let known = ASSETS.iter().find(|asset| asset.file == file);
+    known.map(|asset| asset.path.as_str()).expect("a template names a file that is an asset")
 }
 
 /// An asset.
 pub(crate) async fn read_asset(_: App, ask: Ask) -> Result<Response, Failure> {
-    let known = [&*STYLE, &*SCRIPT].into_iter().find(|asset| asset.path == ask.head.uri.path());
+    let known = ASSETS.iter().find(|asset| asset.path == ask.head.uri.path());
     let asset = known.ok_or(Failure::RouteNotFound)?;
     let mut response = reply::of(StatusCode::OK, HeaderValue::from_static(asset.content_type), asset.text);
     let headers = response.headers_mut();

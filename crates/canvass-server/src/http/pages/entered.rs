@@ -16,6 +16,21 @@ use crate::service::{answer::answers, votes::Told};
 #[derive(Default)]
 pub(crate) struct Entered(Vec<(String, String)>);
 
+/// Why what was entered is no ballot.
+pub(crate) enum Unmarked {
+    Empty,
+    /// A mark is no whole number.
+    Number,
+    /// A rank is not 1 to the number of options.
+    Rank {
+        most: usize,
+    },
+    /// Two options have a rank that one may have.
+    Shared {
+        place: usize,
+    },
+}
+
 const OPTION: &str = "option";
 const MARK: &str = "mark.";
 const TELL: &str = "tell.";
@@ -91,8 +106,8 @@ impl Entered {
     /// The ballot as a caller of the API would write it.
     ///
     /// # Errors
-    /// In words for the voter: nothing is marked, or a mark is no number. All else is for the poll's rules to refuse.
-    pub(crate) fn ballot(&self, poll: &Poll) -> Result<BallotInput<'_>, Cow<'static, str>> {
+    /// Nothing is marked, or a mark is no number. All else is for the poll's rules to refuse.
+    pub(crate) fn ballot(&self, poll: &Poll) -> Result<BallotInput<'_>, Unmarked> {
         let ballot = match poll.method.form() {
             BallotForm::Choice => BallotInput { choice: self.choice(poll), ..BallotInput::default() },
             BallotForm::Choices => {
@@ -110,7 +125,7 @@ impl Entered {
             BallotForm::Scores => BallotInput { scores: self.numbers()?, ..BallotInput::default() },
             BallotForm::Allocation => BallotInput { allocation: self.numbers()?, ..BallotInput::default() },
         };
-        if ballot == BallotInput::default() { Err("Mark your choice first.".into()) } else { Ok(ballot) }
+        if ballot == BallotInput::default() { Err(Unmarked::Empty) } else { Ok(ballot) }
     }
 
     fn chosen(&self) -> impl Iterator<Item = &str> {
@@ -123,17 +138,17 @@ impl Entered {
     }
 
     /// The marks that are not empty, by option.
-    fn marks(&self) -> Result<Vec<(&str, i32)>, Cow<'static, str>> {
+    fn marks(&self) -> Result<Vec<(&str, i32)>, Unmarked> {
         let filled = self.0.iter().filter(|(_, value)| !value.is_empty());
         let marked = filled.filter_map(|(name, value)| Some((name.strip_prefix(MARK)?, value)));
         let read = |(option, value): (_, &String)| match value.parse() {
             Ok(number) => Ok((option, number)),
-            Err(_) => Err("Write whole numbers only.".into()),
+            Err(_) => Err(Unmarked::Number),
         };
         marked.map(read).collect()
     }
 
-    fn numbers(&self) -> Result<Option<Marks<'_>>, Cow<'static, str>> {
+    fn numbers(&self) -> Result<Option<Marks<'_>>, Unmarked> {
         let marks = self.marks()?;
         let borrowed = marks.into_iter().map(|(option, number)| (Cow::Borrowed(option), number)).collect();
         Ok(Some(Marks(borrowed)).filter(|marks| !marks.0.is_empty()))
@@ -150,16 +165,16 @@ pub(crate) fn options_at(rank: &Rank) -> &[u16] {
 }
 
 /// The ranking that numbers from 1 make. A number that is left out is a skipped rank.
-fn ranking<'a>(poll: &Poll, marks: &[(&'a str, i32)]) -> Result<Vec<RankInput<'a>>, Cow<'static, str>> {
+fn ranking<'a>(poll: &Poll, marks: &[(&'a str, i32)]) -> Result<Vec<RankInput<'a>>, Unmarked> {
     let most = poll.options.len();
     let mut ranks: Vec<Vec<Cow<'a, str>>> = vec![Vec::new(); most];
     for (option, place) in marks {
         let rank = usize::try_from(*place).ok().and_then(|place| ranks.get_mut(place.checked_sub(1)?));
-        rank.ok_or_else(|| format!("Number the options from 1 to {most}."))?.push(Cow::Borrowed(option));
+        rank.ok_or(Unmarked::Rank { most })?.push(Cow::Borrowed(option));
     }
     let shared = ranks.iter().position(|rank| rank.len() > 1);
     if let Some(place) = shared.filter(|_| is_equal_rank_an_error(&poll.method)) {
-        return Err(format!("Two options have the number {}. Give each number once.", place + 1).into());
+        return Err(Unmarked::Shared { place: place + 1 });
     }
     let last = ranks.iter().rposition(|rank| !rank.is_empty()).map_or(0, |last| last + 1);
     Ok(ranks.into_iter().take(last).map(rank_input).collect())

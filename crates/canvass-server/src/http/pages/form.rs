@@ -1,7 +1,5 @@
 //! The form of a vote: for every form of ballot the plainest control that a browser has.
 
-use std::borrow::Cow;
-
 use canvass_domain::{
     Poll,
     method::BallotForm,
@@ -10,6 +8,7 @@ use canvass_domain::{
 
 use super::{
     entered::{Entered, bounds},
+    texts::PageTexts,
     words,
 };
 use crate::limits::{FORM_RANKS_LISTED_MAX, FORM_SCALE_STEPS_MAX};
@@ -20,7 +19,7 @@ pub(crate) struct VoteForm<'a> {
     /// The idempotency keys of the vote and of its withdrawal: a form that is sent twice counts once.
     pub(crate) key: String,
     pub(crate) withdrawal_key: String,
-    pub(crate) hint: Cow<'static, str>,
+    pub(crate) hint: String,
     pub(crate) options: Vec<OptionField<'a>>,
     pub(crate) dimensions: Vec<DimensionField<'a>>,
     pub(crate) asks_name: bool,
@@ -69,11 +68,16 @@ pub(crate) struct DimensionField<'a> {
 }
 
 impl<'a> VoteForm<'a> {
-    pub(crate) fn new(poll: &'a Poll, entered: &'a Entered, [key, withdrawal_key]: [String; 2]) -> Self {
+    pub(crate) fn new(
+        texts: &PageTexts,
+        poll: &'a Poll,
+        entered: &'a Entered,
+        [key, withdrawal_key]: [String; 2],
+    ) -> Self {
         Self {
             key,
             withdrawal_key,
-            hint: words::of_ballot(poll),
+            hint: words::of_ballot(texts, poll),
             options: poll.options.iter().map(|option| option_field(poll, option, entered)).collect(),
             dimensions: poll.demographics.iter().map(|known| dimension_field(known, entered)).collect(),
             asks_name: poll.access == Access::Open,

@@ -9,7 +9,7 @@ use canvass_domain::{
     poll::{Access, Status},
 };
 
-use super::show;
+use super::{show, texts::PageTexts};
 use crate::{
     app::App,
     http::ask::Ask,
@@ -20,17 +20,19 @@ use crate::{
 #[derive(Template)]
 #[template(path = "home.html")]
 struct HomePage {
+    t: &'static PageTexts,
     polls: Vec<Arc<Poll>>,
     /// Whether there may be others.
     more: bool,
 }
 
 /// What this server is, and what is open to everyone.
-pub(crate) async fn read_home(app: App, _: Ask) -> Result<Response, Failure> {
+pub(crate) async fn read_home(app: App, ask: Ask) -> Result<Response, Failure> {
     let page = app.list_polls(Some(Status::Open), HOME_POLLS_READ_MAX, None).await?;
     let mut polls = page.items;
     polls.retain(|poll| poll.access == Access::Public);
     let more = page.next_cursor.is_some() || polls.len() > HOME_POLLS_MAX;
     polls.truncate(HOME_POLLS_MAX);
-    Ok(show(StatusCode::OK, &HomePage { polls, more }))
+    let t = PageTexts::of(ask.speech.language);
+    Ok(show(ask.speech, StatusCode::OK, &HomePage { t, polls, more }))
 }

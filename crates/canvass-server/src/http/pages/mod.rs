@@ -1,11 +1,16 @@
 //! Pages for people: to vote on, to watch results on, and what this server is. They work without scripts, say what
 //! the API says by the same service functions, and hold nothing of another address.
 
+// First, since other families of pages make their texts by its macros.
+#[macro_use]
+pub(crate) mod texts;
+
 pub(crate) mod assets;
 mod entered;
 mod form;
 mod home;
 mod plain;
+mod plural;
 mod problems;
 mod results;
 mod same_site;
@@ -22,9 +27,11 @@ use axum::{
 };
 
 use crate::{
-    http::{problem::Kind, reply},
+    http::{problem::Kind, reply, speech::Speech},
     service::Failure,
 };
+
+use texts::PageTexts;
 
 pub(crate) use assets::read_asset;
 pub(crate) use home::read_home;
@@ -37,6 +44,7 @@ pub(crate) use vote::{cast_vote, read_receipt, read_vote, withdraw_vote};
 #[derive(Template)]
 #[template(path = "notice.html")]
 struct Notice<'a> {
+    t: &'static PageTexts,
     heading: &'a str,
     text: &'a str,
     /// The poll to go back to.
@@ -44,10 +52,11 @@ struct Notice<'a> {
 }
 
 /// A refusal as a page.
-pub(crate) fn refuse(failure: &Failure) -> Response {
-    let (heading, text) = words::of_failure(failure);
+pub(crate) fn refuse(failure: &Failure, speech: Speech) -> Response {
+    let t = PageTexts::of(speech.language);
+    let (heading, text) = words::of_failure(t, failure);
     let status = crate::http::problem::status(failure);
-    let mut response = show(status, &Notice { heading, text: &text, poll: None });
+    let mut response = show(speech, status, &Notice { t, heading, text, poll: None });
     if let Some(wait) = failure.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, wait.as_secs().max(1).into());
     }
@@ -55,10 +64,11 @@ pub(crate) fn refuse(failure: &Failure) -> Response {
 }
 
 /// A page as an answer that no cache may keep: it shows what one viewer may see at one moment.
-fn show(status: StatusCode, page: &impl Template) -> Response {
+fn show(speech: Speech, status: StatusCode, page: &impl Template) -> Response {
     let html = page.render().expect("a template over plain values writes into a string");
     let mut response = reply::html(status, html);
     response.headers_mut().insert(CACHE_CONTROL, reply::NO_STORE);
+    speech.tell(response.headers_mut());
     response
 }
 

@@ -4,16 +4,21 @@ use std::fmt::Write as _;
 
 use askama::Template;
 
+use super::texts::PageTexts;
+use crate::http::speech::Language;
+
 #[derive(Template)]
 #[template(path = "plain.html")]
 struct Plain<'a> {
+    t: &'static PageTexts,
     heading: &'a str,
     body: &'a str,
 }
 
 /// A page with a heading. `body` is HTML.
 pub(crate) fn page(heading: &str, body: &str) -> String {
-    Plain { heading, body }.render().expect("a template over plain values writes into a string")
+    let t = PageTexts::of(Language::English);
+    Plain { t, heading, body }.render().expect("a template over plain values writes into a string")
 }
 
 /// A text as HTML.

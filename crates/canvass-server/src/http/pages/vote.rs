@@ -1,6 +1,6 @@
 //! The vote page, what it sends, and the receipt.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use askama::Template;
 use axum::{http::StatusCode, response::Response};
@@ -15,14 +15,18 @@ use super::{
     entered::{Entered, options_at},
     form::{Control, VoteForm},
     go_on, may_be_sent_again,
+    plural::Pattern,
     same_site::is_same_site,
-    set_cookie, show, words,
+    set_cookie, show,
+    texts::PageTexts,
+    words,
 };
 use crate::{
     app::App,
     http::{
         ask::{Ask, cookie},
         problem, reply,
+        speech::Speech,
     },
     limits::RECEIPT_SECONDS_MAX,
     service::{
@@ -36,18 +40,17 @@ use crate::{
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const RECEIPT_COOKIE: &str = "canvass_receipt";
-const WITHOUT_COOKIE: &str = "Your vote is not counted yet. This poll knows devices by a cookie, and yours had none: \
-                              allow cookies for this site, then vote again.";
 
 #[derive(Template)]
 #[template(path = "vote.html")]
 struct VotePage<'a> {
+    t: &'static PageTexts,
     poll: &'a Poll,
     state: &'static str,
     opens: Option<String>,
     closes: Option<String>,
     takes_votes: bool,
-    alert: Option<Cow<'static, str>>,
+    alert: Option<String>,
     standing: Option<Standing>,
     form: Option<VoteForm<'a>>,
     has_receipt: bool,
@@ -56,6 +59,8 @@ struct VotePage<'a> {
 #[derive(Template)]
 #[template(path = "receipt.html")]
 struct ReceiptPage<'a> {
+    t: &'static PageTexts,
+    title: String,
     poll: &'a Poll,
     standing: Option<Standing>,
     can_change: bool,
@@ -76,6 +81,7 @@ struct Mark {
 
 /// Who looks at a poll's page.
 struct Visitor {
+    speech: Speech,
     caller: Caller,
     /// See [`holder`].
     holder: Option<VoterId>,
@@ -83,14 +89,18 @@ struct Visitor {
 
 impl Visitor {
     fn new(app: &App, poll: &Poll, ask: Ask) -> Self {
-        Self { holder: holder(app, poll, &ask), caller: ask.caller }
+        Self { speech: ask.speech, holder: holder(app, poll, &ask), caller: ask.caller }
+    }
+
+    fn texts(&self) -> &'static PageTexts {
+        PageTexts::of(self.speech.language)
     }
 }
 
 /// What a vote page is made of, beside the poll.
 #[derive(Default)]
 struct Fill {
-    alert: Option<Cow<'static, str>>,
+    alert: Option<String>,
     /// What was entered; none where the vote that stands is shown.
     entered: Option<Entered>,
     /// Whether the form keeps the name of its request.
@@ -101,7 +111,7 @@ struct Fill {
 pub(crate) async fn read_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let id = ask.poll()?;
     let poll = app.poll(&id).await?;
-    if let Some(closed) = without_form(&app, &poll) {
+    if let Some(closed) = without_form(&app, &poll, ask.speech) {
         return Ok(closed);
     }
     let device = app.ensure_device(&poll, &mut ask.caller).await?;
@@ -121,14 +131,19 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
     let visitor = Visitor::new(&app, &poll, ask);
     if device.is_some() {
         // A browser that keeps no cookie could send the same form twice and count twice.
-        let fill = Fill { alert: Some(WITHOUT_COOKIE.into()), entered: Some(entered), is_sent_again: true };
+        let fill = Fill {
+            alert: Some(visitor.texts().refused.cookie.clone()),
+            entered: Some(entered),
+            is_sent_again: true,
+        };
         let mut response = vote_page(&app, &visitor, &poll, StatusCode::FORBIDDEN, fill).await?;
         reply::set_device(&mut response, device.as_ref());
         return Ok(response);
     }
     let ballot = match entered.ballot(&poll) {
         Ok(ballot) => ballot,
-        Err(alert) => {
+        Err(unmarked) => {
+            let alert = words::of_unmarked(visitor.texts(), &unmarked);
             let fill = Fill { alert: Some(alert), entered: Some(entered), is_sent_again: false };
             return vote_page(&app, &visitor, &poll, StatusCode::UNPROCESSABLE_ENTITY, fill).await;
         }
@@ -164,18 +179,19 @@ pub(crate) async fn withdraw_vote(app: App, mut ask: Ask) -> Result<Response, Fa
 pub(crate) async fn read_receipt(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let id = ask.poll()?;
     let poll = app.poll(&id).await?;
-    if let Some(closed) = without_form(&app, &poll) {
+    if let Some(closed) = without_form(&app, &poll, ask.speech) {
         return Ok(closed);
     }
+    let t = PageTexts::of(ask.speech.language);
     let Some(voter) = holder(&app, &poll, &ask) else {
-        let text =
-            "A receipt is shown on the device that voted, for a day. This one holds none for this poll.";
-        let notice = Notice { heading: "No receipt here", text, poll: Some(poll.id.as_str()) };
-        return Ok(show(StatusCode::NOT_FOUND, &notice));
+        let (heading, text) = (&t.notice.no_receipt, &t.notice.no_receipt_text);
+        let notice = Notice { t, heading, text, poll: Some(poll.id.as_str()) };
+        return Ok(show(ask.speech, StatusCode::NOT_FOUND, &notice));
     };
     let can_change = status(&app, &poll) == Status::Open && poll.revote == Revote::UntilClose;
-    let page = ReceiptPage { poll: &poll, standing: standing(&app, &poll, &voter).await?, can_change };
-    Ok(show(StatusCode::OK, &page))
+    let title = t.receipt.title.fill(&[("title", &poll.title)]);
+    let standing = standing(&app, &poll, &voter).await?;
+    Ok(show(ask.speech, StatusCode::OK, &ReceiptPage { t, title, poll: &poll, standing, can_change }))
 }
 
 /// The voter that a request shows to be: the device, or the holder of a receipt.
@@ -199,37 +215,34 @@ pub(crate) fn status(app: &App, poll: &Poll) -> Status {
 async fn read_form(app: &App, ask: &mut Ask) -> Result<Result<(Arc<Poll>, Entered), Response>, Failure> {
     let id = ask.poll()?;
     if !is_same_site(&ask.head) {
-        return Ok(Err(refuse_other_site()));
+        return Ok(Err(refuse_other_site(ask.speech)));
     }
     ask.require_type(FORM)?;
     let body = ask.vote_bytes(app).await?;
     let poll = app.poll(&id).await?;
-    Ok(match without_form(app, &poll) {
+    Ok(match without_form(app, &poll, ask.speech) {
         Some(closed) => Err(closed),
         None => Ok((poll, Entered::read(&body))),
     })
 }
 
-fn refuse_other_site() -> Response {
-    let text = "The form was not sent by a page of this server, so it was not taken. Open the poll here and vote again.";
-    show(StatusCode::FORBIDDEN, &Notice { heading: "This vote came from another site", text, poll: None })
+fn refuse_other_site(speech: Speech) -> Response {
+    let t = PageTexts::of(speech.language);
+    let (heading, text) = (&t.notice.other_site, &t.notice.other_site_text);
+    show(speech, StatusCode::FORBIDDEN, &Notice { t, heading, text, poll: None })
 }
 
 /// What is shown of polls whose title is not for everyone.
-fn without_form(app: &App, poll: &Poll) -> Option<Response> {
-    if status(app, poll) == Status::Draft {
-        let text = words::of_status(Status::Draft);
-        return Some(show(StatusCode::OK, &Notice { heading: "Not open yet", text, poll: None }));
-    }
-    if poll.access == Access::Key {
-        let text =
-            "Voting in this poll goes through the organiser's own application. Ask there for the way in.";
-        return Some(show(
-            StatusCode::FORBIDDEN,
-            &Notice { heading: "Vote with the organiser", text, poll: None },
-        ));
-    }
-    None
+fn without_form(app: &App, poll: &Poll, speech: Speech) -> Option<Response> {
+    let t = PageTexts::of(speech.language);
+    let (code, heading, text) = if status(app, poll) == Status::Draft {
+        (StatusCode::OK, &t.notice.not_open, &t.state.draft)
+    } else if poll.access == Access::Key {
+        (StatusCode::FORBIDDEN, &t.notice.organiser, &t.notice.organiser_text)
+    } else {
+        return None;
+    };
+    Some(show(speech, code, &Notice { t, heading, text, poll: None }))
 }
 
 async fn record(
@@ -282,7 +295,7 @@ async fn refused_page(
     entered: Option<Entered>,
 ) -> Result<Response, Failure> {
     let fill = Fill {
-        alert: Some(words::of_refused_vote(failure)),
+        alert: Some(words::of_refused_vote(visitor.texts(), poll, failure)),
         entered,
         is_sent_again: may_be_sent_again(failure),
     };
@@ -306,18 +319,23 @@ async fn vote_page(
     let entered = fill.entered.unwrap_or_else(|| prefilled(poll, recorded.as_ref()));
     let sent = entered.text("key").to_owned();
     let key = if fill.is_sent_again && !sent.is_empty() { sent } else { draw_key(app) };
+    let t = visitor.texts();
+    let told = |text: &Pattern, moment| text.fill_html(&[("time", &words::time(moment))]);
+    let opens = poll.opens_at.filter(|_| status == Status::Scheduled);
+    let closes = poll.closes_at.filter(|_| takes_votes);
     let page = VotePage {
+        t,
         poll,
-        state: words::of_status(status),
-        opens: poll.opens_at.filter(|_| status == Status::Scheduled).map(words::time),
-        closes: poll.closes_at.filter(|_| takes_votes).map(words::time),
+        state: words::of_status(t, status),
+        opens: opens.map(|opens| told(&t.state.opens, opens)),
+        closes: closes.map(|closes| told(&t.state.until, closes)),
         takes_votes,
         alert: fill.alert,
         standing: recorded.as_ref().map(|recorded| Standing::new(poll, recorded)),
-        form: can_vote.then(|| VoteForm::new(poll, &entered, [key, draw_key(app)])),
+        form: can_vote.then(|| VoteForm::new(t, poll, &entered, [key, draw_key(app)])),
         has_receipt: visitor.holder.is_some() && poll.access != Access::Public,
     };
-    Ok(show(code, &page))
+    Ok(show(visitor.speech, code, &page))
 }
 
 /// The marks of the vote that stands, to be changed; else an empty form.

@@ -1,69 +1,63 @@
-//! What pages say of states, times, numbers and refusals.
-
-use std::borrow::Cow;
+//! What pages say of states, times, ballots, figures and refusals: which text is for what.
 
 use canvass_domain::{
     Poll, Refusal, Timestamp,
     limits::VOTER_BYTES_MAX,
-    method::{BallotForm, Method},
+    method::{Aggregate, BallotForm, Method},
     poll::Status,
 };
 
+use super::{entered::Unmarked, texts::PageTexts};
 use crate::{http::problem::Kind, service::Failure};
 
 /// What a voter is told of where a poll stands.
-pub(crate) fn of_status(status: Status) -> &'static str {
+pub(crate) fn of_status(texts: &PageTexts, status: Status) -> &str {
+    let texts = &texts.state;
     match status {
-        Status::Draft => "This poll is being prepared. Nobody can vote yet.",
-        Status::Scheduled => "This poll is not open yet.",
-        Status::Open => "Open for votes.",
-        Status::Paused => {
-            "This poll is paused. No votes are taken for now; votes that were cast still count."
-        }
-        Status::Closed => "This poll is closed. No votes are taken any more.",
-        Status::Certified => "This poll is closed. Its count was checked and is final.",
-        Status::Archived => "This poll is over and put away.",
+        Status::Draft => &texts.draft,
+        Status::Scheduled => &texts.scheduled,
+        Status::Open => &texts.open,
+        Status::Paused => &texts.paused,
+        Status::Closed => &texts.closed,
+        Status::Certified => &texts.certified,
+        Status::Archived => &texts.archived,
     }
 }
 
 /// The state of results.
-pub(crate) fn of_results(status: Status) -> &'static str {
+pub(crate) fn of_results(texts: &PageTexts, status: Status) -> &str {
+    let texts = &texts.sign;
     match status {
-        Status::Draft | Status::Scheduled => "Not open yet",
-        Status::Open => "Open",
-        Status::Paused => "Paused",
-        Status::Closed => "Closed",
-        Status::Certified | Status::Archived => "Final",
+        Status::Draft | Status::Scheduled => &texts.not_open,
+        Status::Open => &texts.open,
+        Status::Paused => &texts.paused,
+        Status::Closed => &texts.closed,
+        Status::Certified | Status::Archived => &texts.r#final,
     }
 }
 
 /// What to do with a ballot.
-pub(crate) fn of_ballot(poll: &Poll) -> Cow<'static, str> {
-    let rank =
-        "Number the options in your order: 1 is your first choice. Leave out those you do not want to rank.";
+pub(crate) fn of_ballot(texts: &PageTexts, poll: &Poll) -> String {
+    let ballot = &texts.ballot;
     match &poll.method {
-        Method::Plurality {} => "Choose one.".into(),
-        Method::Approval { max_choices: None } => "Choose as many as you like.".into(),
-        Method::Approval { max_choices: Some(most) } => format!("Choose up to {most}.").into(),
+        Method::Plurality {} => ballot.choose_one.clone(),
+        Method::Approval { max_choices: None } => ballot.choose_any.clone(),
+        Method::Approval { max_choices: Some(most) } => texts.count(&ballot.choose_up_to, u64::from(*most)),
         Method::Score { min, max, .. } => {
-            format!("Give each option a score from {min} to {max}. One without a score is left out.").into()
+            ballot.score.fill(&[("least", &min.to_string()), ("most", &max.to_string())])
         }
-        Method::Star {} => {
-            "Give each option 0 to 5 stars. The two with the most go to a runoff, where your vote \
-                            goes to the one you gave more."
-                .into()
-        }
+        Method::Star {} => ballot.star.clone(),
         Method::Quadratic { credits, negative_votes } => {
-            let against = if *negative_votes { " Votes below 0 count against an option." } else { "" };
-            format!("You have {credits} credits. Votes for one option cost their square: 1 costs 1, 2 cost 4, 3 cost 9.{against}")
-                .into()
+            let credits = texts.count(&ballot.quadratic, u64::from(*credits));
+            if *negative_votes { format!("{credits} {}", ballot.against) } else { credits }
         }
-        Method::Dot { dots, max_per_option: None } => format!("You have {dots} dots to spread.").into(),
-        Method::Dot { dots, max_per_option: Some(most) } => {
-            format!("You have {dots} dots to spread, at most {most} on one option.").into()
+        Method::Dot { dots, max_per_option } => {
+            let dots = texts.count(&ballot.dots, u64::from(*dots));
+            let each = max_per_option.map(|most| texts.count(&ballot.dots_each, u64::from(most)));
+            each.map_or_else(|| dots.clone(), |each| format!("{dots} {each}"))
         }
-        method if is_equal_rank_an_error(method) => format!("{rank} Give each number once.").into(),
-        _ => format!("{rank} The same number twice means that you like both alike.").into(),
+        method if is_equal_rank_an_error(method) => format!("{} {}", ballot.rank, ballot.rank_once),
+        _ => format!("{} {}", ballot.rank, ballot.rank_alike),
     }
 }
 
@@ -73,27 +67,18 @@ pub(crate) fn is_equal_rank_an_error(method: &Method) -> bool {
 }
 
 /// What the main figure of an option is: the name of its field in the results, its heading, and what it tells.
-pub(crate) fn of_figure(method: &Method) -> (&'static str, &'static str, &'static str) {
+pub(crate) fn of_figure<'a>(texts: &'a PageTexts, method: &Method) -> (&'static str, &'a str, &'a str) {
+    let texts = &texts.figure;
     match method {
-        Method::Plurality {} => ("votes", "Votes", "Votes for each option."),
-        Method::Approval { .. } => ("votes", "Votes", "Votes for each option. A ballot may choose several."),
-        Method::Score { aggregate: canvass_domain::method::Aggregate::Mean, .. } => {
-            ("mean", "Mean", "The mean of each option's scores.")
-        }
-        Method::Score { .. } => ("total", "Score", "The sum of each option's scores."),
-        Method::Star {} => {
-            ("total", "Score", "The sum of each option's scores; the two highest go to a runoff.")
-        }
-        Method::Borda { .. } => ("total", "Points", "Points for the ranks on every ballot."),
-        Method::Quadratic { .. } => {
-            ("total", "Votes", "Votes bought for each option, less those against it.")
-        }
-        Method::Dot { .. } => ("total", "Dots", "Dots for each option."),
-        _ => (
-            "votes",
-            "First choices",
-            "First choices. The ranks below them decide too, by the method of the poll.",
-        ),
+        Method::Plurality {} => ("votes", &texts.votes, &texts.votes_note),
+        Method::Approval { .. } => ("votes", &texts.votes, &texts.approvals_note),
+        Method::Score { aggregate: Aggregate::Mean, .. } => ("mean", &texts.mean, &texts.mean_note),
+        Method::Score { .. } => ("total", &texts.score, &texts.score_note),
+        Method::Star {} => ("total", &texts.score, &texts.star_note),
+        Method::Borda { .. } => ("total", &texts.points, &texts.points_note),
+        Method::Quadratic { .. } => ("total", &texts.votes, &texts.bought_note),
+        Method::Dot { .. } => ("total", &texts.dots, &texts.dots_note),
+        _ => ("votes", &texts.first, &texts.first_note),
     }
 }
 
@@ -107,92 +92,50 @@ pub(crate) fn shows_share(method: &Method) -> bool {
 pub(crate) fn time(moment: Timestamp) -> String {
     let text = moment.to_string();
     let (day, minute) = (text.get(..10).unwrap_or(&text), text.get(11..16).unwrap_or_default());
-    format!("<time datetime=\"{text}\">{day} {minute} UTC</time>")
-}
-
-/// A whole number with its thousands apart.
-pub(crate) fn whole(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A decimal string to two places at most.
-pub(crate) fn decimal(text: &str) -> String {
-    let Ok(number) = text.parse::<f64>() else { return text.to_owned() };
-    let rounded = format!("{:.2}", number.abs());
-    let (whole_part, places) = rounded.split_once('.').unwrap_or((&rounded, ""));
-    let places = places.trim_end_matches('0');
-    let sign = if number < 0.0 && rounded != "0.00" { "-" } else { "" };
-    let whole_part = whole_part.parse().map_or_else(|_| whole_part.to_owned(), whole);
-    if places.is_empty() { format!("{sign}{whole_part}") } else { format!("{sign}{whole_part}.{places}") }
+    format!("<time datetime=\"{text}\" dir=\"auto\">{day} {minute} UTC</time>")
 }
 
 /// A refusal's heading, and what it means to who looks at a page.
-pub(crate) fn of_failure(failure: &Failure) -> (&'static str, Cow<'static, str>) {
-    let (heading, text) = match Kind::of(failure) {
-        Kind::PollNotFound => (
-            "There is no such poll",
-            "Check the address: capital letters matter. The poll may also have been deleted.",
-        ),
-        Kind::MissingKey | Kind::MissingScope | Kind::UnknownKey => (
-            "This is for the organiser",
-            "Voting and results of this poll go through the organiser's own application. Ask there for the way in.",
-        ),
-        Kind::TooManyRequests | Kind::QuotaExceeded => (
-            "Too many requests",
-            "Too many came from your network at once. Wait a moment, then load the page again.",
-        ),
-        Kind::OutcomeUnknown => {
-            ("We could not see whether that worked", "Send it again: it cannot count twice.")
-        }
-        Kind::ServerBusy | Kind::StorageUnavailable => {
-            ("The server cannot do this now", "Nothing was changed. Try again in a moment.")
-        }
-        kind => return (kind.title(), Cow::Owned(reason(failure))),
-    };
-    (heading, Cow::Borrowed(text))
+pub(crate) fn of_failure<'a>(texts: &'a PageTexts, failure: &Failure) -> (&'a str, &'a str) {
+    let texts = &texts.notice;
+    match Kind::of(failure) {
+        Kind::PollNotFound => (&texts.no_poll, &texts.no_poll_text),
+        Kind::MissingKey | Kind::MissingScope | Kind::UnknownKey => (&texts.not_yours, &texts.not_yours_text),
+        Kind::TooManyRequests | Kind::QuotaExceeded => (&texts.too_many, &texts.too_many_text),
+        Kind::OutcomeUnknown => (&texts.unknown, &texts.unknown_text),
+        Kind::ServerBusy | Kind::StorageUnavailable => (&texts.busy, &texts.busy_text),
+        _ => (&texts.refused, &texts.refused_text),
+    }
 }
 
 /// What a voter is told who cannot vote so.
-pub(crate) fn of_refused_vote(failure: &Failure) -> Cow<'static, str> {
+pub(crate) fn of_refused_vote(texts: &PageTexts, poll: &Poll, failure: &Failure) -> String {
+    let refused = &texts.refused;
     match failure {
-        Failure::AlreadyVoted { .. } => {
-            "You have voted already, and in this poll a vote cannot be changed. Your first vote counts.".into()
-        }
-        Failure::Refused(Refusal::KeyReused) => {
-            "This form was sent before with other marks. What was sent first counts; send it again to vote anew, \
-             where the poll allows that."
-                .into()
-        }
-        Failure::Refused(Refusal::CodeUnknown) => {
-            "This is not one of the poll's codes. Check each letter and digit.".into()
-        }
-        Failure::Refused(Refusal::VoteNotFound) => "There is no vote to withdraw.".into(),
-        Failure::Refused(Refusal::NotOpen { .. }) => "This vote was not taken.".into(),
-        Failure::Refused(Refusal::Invalid(invalid)) if invalid.field == "voterId" => {
-            format!("Write your name, in up to {VOTER_BYTES_MAX} letters.").into()
-        }
+        Failure::AlreadyVoted { .. } => refused.voted.clone(),
+        Failure::Refused(Refusal::KeyReused) => refused.key.clone(),
+        Failure::Refused(Refusal::CodeUnknown) => refused.code.clone(),
+        Failure::Refused(Refusal::VoteNotFound) => refused.no_vote.clone(),
+        Failure::Refused(Refusal::NotOpen { .. }) => refused.not_open.clone(),
+        Failure::Refused(Refusal::Invalid(invalid)) => match invalid.field.split('.').next() {
+            Some("voterId") => refused.name.fill(&[("most", &texts.number.whole(VOTER_BYTES_MAX as u64))]),
+            Some("demographics") => refused.told.clone(),
+            _ => refused.rule.fill(&[("rule", &of_ballot(texts, poll))]),
+        },
         _ => {
-            let (_, text) = of_failure(failure);
-            text
+            let (heading, text) = of_failure(texts, failure);
+            format!("{heading}. {text}")
         }
     }
 }
 
-/// Why, as a sentence. What is wrong with a field is said without the field's name in the API.
-fn reason(failure: &Failure) -> String {
-    let text = match failure {
-        Failure::Refused(Refusal::Invalid(invalid)) => invalid.reason.clone(),
-        other => other.to_string(),
-    };
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
+/// What a voter is told whose form holds no ballot.
+pub(crate) fn of_unmarked(texts: &PageTexts, unmarked: &Unmarked) -> String {
+    let refused = &texts.refused;
+    match unmarked {
+        Unmarked::Empty => refused.empty.clone(),
+        Unmarked::Number => refused.number.clone(),
+        Unmarked::Rank { most } => refused.rank.fill(&[("most", &most.to_string())]),
+        Unmarked::Shared { place } => refused.shared.fill(&[("place", &place.to_string())]),
+    }
 }

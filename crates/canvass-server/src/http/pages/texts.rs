@@ -1,0 +1,182 @@
+//! What pages say, from one file a language in `web/texts/`. The files are in the program.
+//!
+//! A text that a file lacks, or has too many, fails the tests, and a text that no page shows is a warning of the
+//! compiler: each is a field. What voters and watchers see is there in every language.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::plural::{Numbers, Pattern, Plural};
+use crate::http::speech::Language;
+
+/// Texts in sections, as the tables of a file.
+macro_rules! texts {
+    ($(#[$about:meta])* $texts:ident ($($more:ident: $known:ty)*) {
+        $($section:ident: $type:ident { $($text:ident: $kind:ty,)* })*
+    }) => {
+        $(#[$about])*
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $texts { $(pub(crate) $more: $known,)* $(pub(crate) $section: $type,)* }
+
+        $(
+            #[derive(Debug, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub(crate) struct $type { $(pub(crate) $text: $kind,)* }
+        )*
+    };
+}
+
+texts! {
+    /// The texts of the pages for voters and watchers.
+    PageTexts (number: Numbers) {
+        language: LanguageTexts { code: Language, name: String, direction: String, }
+        frame: FrameTexts { languages: String, }
+        home: HomeTexts {
+            heading: String, lead: String, open: String, none: String, results: String, results_of: Pattern,
+            newest: String, programs: String, documentation: String, openapi: String, problems: String,
+            ready: String,
+        }
+        state: StateTexts {
+            draft: String, scheduled: String, open: String, paused: String, closed: String, certified: String,
+            archived: String, until: Pattern, opens: Pattern,
+        }
+        sign: SignTexts {
+            not_open: String, open: String, paused: String, closed: String, r#final: String, until: Pattern,
+        }
+        ballot: BallotTexts {
+            choose_one: String, choose_any: String, choose_up_to: Plural, score: Pattern, star: String,
+            quadratic: Plural, against: String, dots: Plural, dots_each: Plural, rank: String,
+            rank_once: String, rank_alike: String,
+        }
+        vote: VoteTexts {
+            yours: String, fixed: String, change: String, name: String, code: String, replaces_name: String,
+            replaces_code: String, write_in: String, about: String, silent: String, send: String,
+            send_change: String, withdraw: String, withdraw_note: String, withdraw_send: String,
+            device: String, see_results: String, see_receipt: String, back: String,
+        }
+        refused: RefusedTexts {
+            cookie: String, empty: String, number: String, rank: Pattern, shared: Pattern, rule: Pattern,
+            voted: String, key: String, code: String, no_vote: String, not_open: String, name: Pattern,
+            told: String,
+        }
+        receipt: ReceiptTexts {
+            title: Pattern, counts: String, stored: String, none: String, none_note: String, change: String,
+            cast: String, number: String, place: String,
+        }
+        results: ResultsTexts {
+            title: Pattern, votes: Plural, option: String, share: String, records: Pattern, vote: String,
+            poll: String, projector: String, vote_at: Pattern, leads: String, winner: String, elected: String,
+            tied: String, live: String, connecting: String, hidden_until_vote: String,
+            hidden_until_end: String, hidden: String,
+        }
+        figure: FigureTexts {
+            votes: String, votes_note: String, approvals_note: String, mean: String, mean_note: String,
+            score: String, score_note: String, star_note: String, points: String, points_note: String,
+            bought_note: String, dots: String, dots_note: String, first: String, first_note: String,
+        }
+        rounds: RoundTexts {
+            heading: String, left_out: Plural, round: Pattern, runoff: String, inactive: String,
+            needed: String, finalist: String, out: String,
+        }
+        notice: NoticeTexts {
+            not_open: String, organiser: String, organiser_text: String, no_receipt: String,
+            no_receipt_text: String, other_site: String, other_site_text: String, vote_first: String,
+            vote_first_text: String, no_poll: String, no_poll_text: String, not_yours: String,
+            not_yours_text: String, too_many: String, too_many_text: String, unknown: String,
+            unknown_text: String, busy: String, busy_text: String, refused: String, refused_text: String,
+        }
+    }
+}
+
+/// The texts of a file, of any family.
+macro_rules! read_texts {
+    ($name:literal) => {
+        toml::from_str(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/texts/", $name)))
+            .expect("a test reads every file of texts")
+    };
+}
+
+static PAGE_TEXTS: LazyLock<[PageTexts; Language::ALL.len()]> = LazyLock::new(|| {
+    [read_texts!("pages.en.toml"), read_texts!("pages.de.toml"), read_texts!("pages.ar.toml")]
+});
+
+impl PageTexts {
+    /// The texts of a language.
+    pub(crate) fn of(language: Language) -> &'static Self {
+        &PAGE_TEXTS[language as usize]
+    }
+
+    /// The other languages, to choose one.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &'static LanguageTexts> {
+        let spoken = self.language.code;
+        PAGE_TEXTS.iter().map(|texts| &texts.language).filter(move |language| language.code != spoken)
+    }
+
+    /// A text in the form for a number, with the number as its `{count}`.
+    pub(crate) fn count(&self, text: &Plural, number: u64) -> String {
+        text.of(self.language.code, number).fill(&[("count", &self.number.whole(number))])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use toml::{Table, Value};
+
+    use super::{super::plural::tests::forms, *};
+
+    const FILES: [(&str, &str); 3] = [
+        ("en", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/texts/pages.en.toml"))),
+        ("de", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/texts/pages.de.toml"))),
+        ("ar", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/texts/pages.ar.toml"))),
+    ];
+
+    /// Reading them is what fails where a text is missing.
+    #[test]
+    fn every_language_has_every_text() {
+        for language in Language::ALL {
+            let texts = PageTexts::of(language);
+            assert_eq!(texts.language.code, language);
+            assert_eq!(texts.language.direction == "rtl", language == Language::Arabic);
+        }
+    }
+
+    /// In each language a text has the same places to fill in, is not empty, and has the forms that its plurals need.
+    #[test]
+    fn texts_have_the_same_places_and_all_forms() {
+        let english = places(FILES[0].1);
+        for (language, (code, file)) in Language::ALL.into_iter().zip(FILES) {
+            assert_eq!(language.code(), code);
+            assert_eq!(places(file), english, "{code}");
+            let table: Table = file.parse().expect("TOML");
+            for (name, text) in table.iter().flat_map(|(_, section)| section.as_table().expect("a section")) {
+                let Some(plural) = text.as_table() else { continue };
+                let given: BTreeSet<_> = plural.keys().cloned().collect();
+                assert_eq!(given, forms(language), "{name} in {code}");
+            }
+        }
+    }
+
+    /// The places of each text. In a plural the number may go without saying, as in \"one\".
+    fn places(file: &str) -> BTreeMap<String, BTreeSet<String>> {
+        let table: Table = file.parse().expect("TOML");
+        let mut places = BTreeMap::new();
+        for (section, texts) in &table {
+            for (name, text) in texts.as_table().expect("a section") {
+                let all = match text {
+                    Value::Table(forms) => {
+                        forms.values().map(|form| form.as_str().expect("a text")).collect()
+                    }
+                    text => vec![text.as_str().expect("a text")],
+                };
+                assert!(all.iter().all(|text| !text.trim().is_empty()), "{name} is empty");
+                let named = all.iter().flat_map(|text| text.split(['{', '}']).skip(1).step_by(2));
+                places.insert(format!("{section}.{name}"), named.map(str::to_owned).collect());
+            }
+        }
+        places
+    }
+}
