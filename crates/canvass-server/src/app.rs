@@ -20,6 +20,7 @@ use crate::{
         limiting::{AddressLimits, EdgeClock},
         live::Broadcasts,
         results::ResultsReady,
+        sessions::EndedSessions,
     },
 };
 
@@ -72,6 +73,7 @@ pub(crate) struct Parts {
     pub(crate) results: ResultsReady,
     pub(crate) counts: Counts,
     pub(crate) live: Broadcasts,
+    pub(crate) ended_sessions: EndedSessions,
     pub(crate) metrics: Metrics,
     device_secret: OnceCell<DeviceSecret>,
 }
@@ -96,6 +98,7 @@ impl App {
             results: ResultsReady::default(),
             counts: Counts::default(),
             live: Broadcasts::default(),
+            ended_sessions: EndedSessions::default(),
             metrics: Metrics::default(),
             device_secret: OnceCell::new(),
             settings,

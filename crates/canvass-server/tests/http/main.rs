@@ -1,6 +1,7 @@
 //! The real router over the real local store: scripts of requests, and their whole answers.
 
 mod batch;
+mod console;
 mod defects;
 mod dialects;
 mod documents;

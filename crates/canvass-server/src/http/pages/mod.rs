@@ -6,6 +6,7 @@
 pub(crate) mod texts;
 
 pub(crate) mod assets;
+pub(crate) mod console;
 mod entered;
 mod form;
 mod home;
