@@ -58,6 +58,7 @@ Create a poll, vote, and see the result, from another terminal:
   curl -s $CANVASS_SERVER/v1/polls/lunch/votes -H "x-api-key: $CANVASS_KEY" -H 'content-type: application/json' -d '{{"voterId":"ada","ballot":{{"choice":"pizza"}}}}'
   curl -s $CANVASS_SERVER/v1/polls/lunch/results -H "x-api-key: $CANVASS_KEY"
 The same with this program: canvass vote lunch --voter bob --choice soup; canvass results lunch
+The same in a browser: {url}/console, signed in with the key
 "#
     )
 }
