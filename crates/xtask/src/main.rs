@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "a tool that runs and times programs is its own edge")]
 
 mod bench;
+mod browser;
 mod compare;
 mod fault;
 mod http;
@@ -42,6 +43,8 @@ enum Command {
     Deny,
     /// Breaks a real server in every way that it promises to bear, and counts the votes afterwards.
     Fault(fault::FaultOptions),
+    /// Votes and watches in a real browser (Chromium), checks every page with axe-core, and keeps pictures.
+    Browser(browser::BrowserOptions),
     /// Counts generated elections with independent programs from PyPI as well, and compares.
     Compare(compare::CompareOptions),
     /// Measures speed and size; builds with --release.
@@ -67,6 +70,7 @@ fn run(command: Command) -> Outcome {
         Command::Tidy => tidy::tidy(),
         Command::Deny => test::deny(),
         Command::Fault(options) => fault::fault(&options),
+        Command::Browser(options) => browser::browser(&options),
         Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::BenchServer(options) => bench::servers::serve(&options),

@@ -32,8 +32,10 @@ macro_rules! asset {
 }
 
 /// Every asset.
-static ASSETS: [LazyLock<Asset>; 5] = [
+static ASSETS: [LazyLock<Asset>; 7] = [
     asset!("canvass.css"),
+    asset!("results.css"),
+    asset!("vote.js"),
     asset!("times.js"),
     asset!("live.js"),
     asset!("console.css"),

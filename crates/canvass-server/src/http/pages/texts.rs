@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::plural::{Numbers, Pattern, Plural};
 use crate::http::speech::Language;
@@ -30,7 +30,7 @@ macro_rules! texts {
 
 texts! {
     /// The texts of the pages for voters and watchers.
-    PageTexts (number: Numbers) {
+    PageTexts (number: Numbers script: ScriptTexts) {
         language: LanguageTexts { code: Language, name: String, direction: String, }
         frame: FrameTexts { languages: String, }
         home: HomeTexts {
@@ -95,6 +95,28 @@ macro_rules! include_text {
     ($name:literal) => {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/texts/", $name))
     };
+}
+
+/// What `web/vote.js` says. It is sent as a whole.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScriptTexts {
+    rank: String,
+    alike_note: String,
+    placed: Pattern,
+    unplaced: Pattern,
+    unranked: String,
+    up: Pattern,
+    down: Pattern,
+    alike: Pattern,
+    more: Pattern,
+    less: Pattern,
+    left: Plural,
+    over: Plural,
+    sending: String,
+    kept: String,
+    busy: String,
+    change: String,
 }
 
 /// The texts of a file, of any family.

@@ -13,7 +13,7 @@ use canvass_domain::{
 use super::{
     Notice,
     entered::{Entered, options_at},
-    form::{Control, VoteForm},
+    form::{Control, Help, VoteForm},
     go_on, may_be_sent_again,
     plural::Pattern,
     same_site::is_same_site,
