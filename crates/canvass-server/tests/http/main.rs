@@ -4,6 +4,7 @@ mod batch;
 mod defects;
 mod dialects;
 mod documents;
+mod embed;
 mod garbage;
 mod harness;
 mod keys;

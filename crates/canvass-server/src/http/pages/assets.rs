@@ -32,7 +32,8 @@ macro_rules! asset {
 }
 
 /// Every asset.
-static ASSETS: [LazyLock<Asset>; 3] = [asset!("canvass.css"), asset!("times.js"), asset!("live.js")];
+static ASSETS: [LazyLock<Asset>; 4] =
+    [asset!("canvass.css"), asset!("times.js"), asset!("live.js"), asset!("embed.js")];
 
 impl Asset {
     fn new(file: &'static str, text: &'static str) -> Self {
