@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "a tool that runs and times programs is its own edge")]
 
 mod bench;
+mod client;
 mod compare;
 mod fault;
 mod http;
@@ -42,6 +43,8 @@ enum Command {
     Deny,
     /// Breaks a real server in every way that it promises to bear, and counts the votes afterwards.
     Fault(fault::FaultOptions),
+    /// Tests the module for applications by Node, against a real server.
+    Client,
     /// Counts generated elections with independent programs from PyPI as well, and compares.
     Compare(compare::CompareOptions),
     /// Measures speed and size; builds with --release.
@@ -67,6 +70,7 @@ fn run(command: Command) -> Outcome {
         Command::Tidy => tidy::tidy(),
         Command::Deny => test::deny(),
         Command::Fault(options) => fault::fault(&options),
+        Command::Client => client::test(&shell::build_canvass("dev")?),
         Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::BenchServer(options) => bench::servers::serve(&options),

@@ -5,6 +5,7 @@ use std::{process::Command, time::Instant};
 use clap::Args;
 
 use crate::{
+    client,
     fault::{self, FaultOptions},
     outcome::Outcome,
     shell::{self, run},
@@ -32,14 +33,13 @@ pub(crate) fn test(options: &TestOptions) -> Outcome {
     for (name, step) in steps {
         timed(name, step)?;
     }
+    // The tests have built it.
+    let program = shell::canvass_in(&shell::target()?, "dev");
+    timed("client", || client::test(&program))?;
     if options.without_faults {
         return Ok(());
     }
-    timed("faults", || {
-        // The tests have built it.
-        let program = shell::canvass_in(&shell::target()?, "dev");
-        fault::fault(&FaultOptions::for_tests(program))
-    })
+    timed("faults", || fault::fault(&FaultOptions::for_tests(program)))
 }
 
 type Step = fn() -> Outcome;
