@@ -13,6 +13,7 @@ use crate::{
     edge::Edge,
     limits,
     metrics::Metrics,
+    origins::Origins,
     service::{
         counting::Counts,
         devices::{DeviceSecret, hexadecimal, unhexadecimal},
@@ -33,6 +34,8 @@ pub struct Settings {
     pub admin_key: Option<String>,
     /// Proxies in front of the server, whose `X-Forwarded-For` is believed; with 0 the field is not looked at.
     pub trusted_proxies: usize,
+    /// Other sites that may show polls in a frame, and whose scripts may use the API.
+    pub embed_origins: Origins,
     /// Votes of one address without a key; none means no limit.
     pub address_votes: Option<Rate>,
     /// Other requests of one address without a key; none means no limit.
@@ -49,6 +52,7 @@ impl Default for Settings {
             implicit_polls: false,
             admin_key: None,
             trusted_proxies: 0,
+            embed_origins: Origins::default(),
             address_votes: Some(limits::ADDRESS_VOTES),
             address_reads: Some(limits::ADDRESS_READS),
             body_wait_max: limits::BODY_WAIT_MAX,

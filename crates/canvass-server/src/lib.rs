@@ -8,9 +8,11 @@ mod edge;
 mod http;
 pub mod limits;
 mod metrics;
+mod origins;
 pub mod serve;
 mod service;
 
 pub use app::{App, Settings};
 pub use edge::{Edge, SystemEdge};
 pub use http::{PeerAddress, openapi, router};
+pub use origins::{Origins, OriginsError};

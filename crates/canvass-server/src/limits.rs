@@ -64,6 +64,14 @@ pub const LIVE_LIFETIME_MAX: Duration = Duration::from_mins(15);
 pub const LIVE_RETRY_MAX: Duration = Duration::from_secs(3);
 /// Streams of live results at once; more are told 503. The other connections are left for votes.
 pub const WATCHERS_MAX: usize = 15_000;
+/// Pixels that an embedded poll is wide at most.
+pub const OEMBED_WIDTH_MAX: u32 = 600;
+/// Pixels that it is high at most.
+pub const OEMBED_HEIGHT_MAX: u32 = 900;
+/// Seconds that what is told of embedding may be kept for.
+pub const OEMBED_CACHE_SECONDS: u32 = 3_600;
+/// Origins of other sites that may embed polls.
+pub const ORIGINS_MAX: usize = 100;
 /// API keys, revoked ones included.
 pub const KEYS_MAX: usize = 100_000;
 /// Bytes of a key's name.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use canvass_domain::key::Rate;
-use canvass_server::serve::ServeOptions;
+use canvass_server::{Origins, serve::ServeOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -106,6 +106,9 @@ options! {
     /// Proxies in front of the server whose X-Forwarded-For is believed; 0 believes none
     #[arg(value_name = "NUMBER")]
     trusted_proxies: usize = "0", "CANVASS_TRUSTED_PROXIES";
+    /// Origins of other sites that may show polls in a frame and use the API from their scripts, with commas between
+    #[arg(value_name = "ORIGINS")]
+    embed_origins: Origins = "", "CANVASS_EMBED_ORIGINS";
     /// Votes a second of one address without a key, and how many at once: RATE:BURST, or none
     #[arg(value_name = "RATE:BURST")]
     address_votes: AddressRate = "20:40", "CANVASS_ADDRESS_VOTES";
@@ -248,6 +251,7 @@ impl Settings {
             implicit_polls: self.implicit_polls,
             admin_key: self.admin_key.0.clone(),
             trusted_proxies: self.trusted_proxies,
+            embed_origins: self.embed_origins.clone(),
             address_votes: self.address_votes.0,
             address_reads: self.address_reads.0,
             body_wait_max: seconds(self.body_seconds),
@@ -361,7 +365,7 @@ mod tests {
     #[test]
     fn every_default_parses() {
         let settings = Settings::merge(Given::default(), File::default());
-        assert_eq!(settings.rows().len(), 17);
+        assert_eq!(settings.rows().len(), 18);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod bench;
 mod browser;
+mod client;
 mod compare;
 mod fault;
 mod http;
@@ -45,6 +46,8 @@ enum Command {
     Fault(fault::FaultOptions),
     /// Votes and watches in a real browser (Chromium), checks every page with axe-core, and keeps pictures.
     Browser(browser::BrowserOptions),
+    /// Tests the module for applications by Node, against a real server.
+    Client,
     /// Counts generated elections with independent programs from PyPI as well, and compares.
     Compare(compare::CompareOptions),
     /// Measures speed and size; builds with --release.
@@ -71,6 +74,7 @@ fn run(command: Command) -> Outcome {
         Command::Deny => test::deny(),
         Command::Fault(options) => fault::fault(&options),
         Command::Browser(options) => browser::browser(&options),
+        Command::Client => client::test(&shell::build_canvass("dev")?),
         Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::BenchServer(options) => bench::servers::serve(&options),

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::{
     browser::{self, BrowserOptions},
+    client,
     fault::{self, FaultOptions},
     outcome::Outcome,
     shell::{self, run},
@@ -36,6 +37,7 @@ pub(crate) fn test(options: &TestOptions) -> Outcome {
     // The tests have built it.
     let program = shell::canvass_in(&shell::target()?, "dev");
     timed("browser", || browser::browser(&BrowserOptions::for_tests(program.clone())))?;
+    timed("client", || client::test(&program))?;
     if options.without_faults {
         return Ok(());
     }

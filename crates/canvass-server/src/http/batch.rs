@@ -31,6 +31,7 @@ use crate::{
         openapi::VoteProblems,
         problem::{Kind, status},
         reply,
+        votes::refuse_forgetful,
     },
     limits::{
         BATCH_CHUNK_BYTES_MAX, BATCH_CHUNK_LINES_MAX, BATCH_CHUNKS_IN_FLIGHT_MAX, BATCH_RETRIES_MAX,
@@ -65,6 +66,7 @@ pub(crate) async fn cast_votes(app: App, mut ask: Ask) -> Result<Response, Failu
         ask.caller.require(Scope::VotesWrite)?;
     }
     let device = app.ensure_device(&poll, &mut ask.caller).await?;
+    refuse_forgetful(&ask.head, device.as_ref())?;
     let lines = Lines {
         body: ask.body.unwrap_or_default(),
         text: BytesMut::new(),

@@ -17,6 +17,7 @@ use crate::{
     app::App,
     http::{
         ask::{Ask, cookie},
+        pages::FRAMED_DEVICE_COOKIE,
         speech::Speech,
     },
     metrics::RouteFigures,
@@ -186,8 +187,8 @@ fn identify(app: &App, head: &Parts, knows_sessions: bool) -> Result<Caller, Fai
         None => None,
         Some(secret) => Some(find_key(app, secret, address)?),
     };
-    let device =
-        cookie(&head.headers, DEVICE_COOKIE).and_then(|token| read_token(app.known_device_secret()?, token));
+    let token = cookie(&head.headers, DEVICE_COOKIE).or_else(|| cookie(&head.headers, FRAMED_DEVICE_COOKIE));
+    let device = token.and_then(|token| read_token(app.known_device_secret()?, token));
     Ok(Caller { key, address, device })
 }
 

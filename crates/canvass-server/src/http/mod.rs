@@ -2,7 +2,9 @@
 
 mod ask;
 mod batch;
+mod client;
 mod codes;
+mod cross_origin;
 mod dialect;
 mod dialect_a;
 mod dialect_b;
@@ -11,6 +13,7 @@ mod export;
 mod guard;
 mod health;
 mod keys;
+mod oembed;
 mod openapi;
 mod pages;
 mod polls;
@@ -21,7 +24,11 @@ mod speech;
 mod stream;
 mod votes;
 
-use axum::{Router, http::Method};
+use axum::{
+    Router,
+    http::Method,
+    middleware::{from_fn_with_state, map_response},
+};
 
 pub use guard::PeerAddress;
 pub use openapi::openapi;
@@ -69,9 +76,17 @@ pub fn router(app: App) -> Router {
         .on(Method::GET, "/livez", Free, health::read_liveness)
         .on(Method::GET, "/readyz", Free, health::read_readiness)
         .on(Method::GET, "/metrics", Free, health::read_metrics)
+        .on(Method::GET, "/oembed", Api, oembed::read_oembed)
+        .on(Method::GET, "/client/canvass.js", Free, client::read_module)
+        .on(Method::GET, "/client/canvass.d.ts", Free, client::read_types)
         .on(Method::GET, "/openapi.json", Free, docs::read_openapi)
         .on(Method::GET, "/docs", Free, docs::read_docs)
         .finish();
+    let native = if app.parts.settings.embed_origins.is_empty() {
+        native
+    } else {
+        native.layer(from_fn_with_state(app.clone(), cross_origin::share))
+    };
     let pages = Routes::new(&app, ToPerson(pages::refuse))
         .on(Method::GET, "/", Api, pages::read_home)
         .on(Method::GET, "/p/{poll}", Api, pages::read_vote)
@@ -103,6 +118,14 @@ pub fn router(app: App) -> Router {
         .on(Method::POST, "/console/keys/{id}/rotate", Api, console::rotate_key)
         .on(Method::POST, "/console/keys/{id}/revoke", Api, console::revoke_key)
         .finish();
+    let embedded = Routes::new(&app, ToPerson(pages::refuse))
+        .on(Method::GET, "/embed/{poll}", Api, pages::read_vote)
+        .on(Method::POST, "/embed/{poll}", PostVotes, pages::cast_vote)
+        .on(Method::POST, "/embed/{poll}/withdraw", PostVotes, pages::withdraw_vote)
+        .on(Method::GET, "/embed/{poll}/receipt", ReadVotes, pages::read_receipt)
+        .on(Method::GET, "/embed/{poll}/results", Api, pages::read_results)
+        .finish()
+        .layer(map_response(pages::frame(&app.parts.settings.embed_origins)));
     let dialect_a = Routes::new(&app, ToProgram(dialect_a::refuse))
         .on(Method::POST, "/votes", PostVotes, dialect_a::cast_vote)
         .on(Method::GET, "/votes", ReadVotes, dialect_a::read_vote)
@@ -113,5 +136,11 @@ pub fn router(app: App) -> Router {
     let dialect_b = Routes::new(&app, ToProgram(dialect_b::refuse))
         .on(Method::POST, "/vote", PostVotes, dialect_b::cast_vote)
         .finish();
-    native.merge(pages).merge(dialect_a).merge(dialect_b).fallback(problem::route_not_found).with_state(app)
+    native
+        .merge(pages)
+        .merge(embedded)
+        .merge(dialect_a)
+        .merge(dialect_b)
+        .fallback(problem::route_not_found)
+        .with_state(app)
 }

@@ -23,8 +23,8 @@ use utoipa::{
 };
 
 use crate::http::{
-    batch, codes, dialect, dialect_a, dialect_b, export, health, keys, polls, problem::Kind, results, stream,
-    votes,
+    batch, codes, dialect, dialect_a, dialect_b, export, health, keys, oembed, polls, problem::Kind, results,
+    stream, votes,
 };
 
 /// The description of every route.
@@ -46,7 +46,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         polls::list_events, codes::create_codes,
         votes::cast_vote, batch::cast_votes, votes::read_vote, votes::change_vote, votes::withdraw_vote,
         results::read_results, stream::stream_results, results::read_breakdown, results::read_timeline, export::export_votes,
-        results::recount_poll,
+        results::recount_poll, oembed::read_oembed,
         keys::create_key, keys::list_keys, keys::revoke_key, keys::rotate_key,
         health::read_liveness, health::read_readiness, health::read_metrics,
         dialect_a::cast_vote, dialect_a::read_vote, dialect_b::cast_vote, dialect::read_results,
@@ -221,6 +221,8 @@ problems! {
     ReadProblems &[ANYWHERE], MissingKey MissingScope PollNotFound InvalidRequest;
     /// The problems of routes that show what the count is made of.
     CountProblems &[ANYWHERE], MissingKey MissingScope ResultsHidden PollNotFound InvalidRequest;
+    /// The problems of the route that tells how to embed.
+    OembedProblems &[ANYWHERE], MissingKey PollNotFound InvalidRequest;
     /// The problems of the route that exports.
     ExportProblems &[ANYWHERE], MissingKey MissingScope PollNotFound FormatNotOffered;
     /// The problems of routes that change polls.

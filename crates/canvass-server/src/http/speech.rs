@@ -1,4 +1,5 @@
-//! The language of an answer: what the reader chose, or what the browser asks for (RFC 9110, section 12.5.4).
+//! How an answer speaks. Its language is what the reader chose, or what the browser asks for (RFC 9110, section
+//! 12.5.4).
 
 use std::fmt;
 
@@ -59,17 +60,30 @@ pub(crate) struct Speech {
     pub(crate) language: Language,
     /// Whether this very request chose it, so that it is to be remembered.
     is_chosen: bool,
+    /// Whether the page is for a frame of another page, without what stands around it elsewhere.
+    pub(crate) is_framed: bool,
 }
 
 impl Speech {
     /// What a request asks for: `?lang=de`, else what was remembered, else the browser's list.
     pub(crate) fn of(head: &Parts) -> Self {
+        let is_framed = head.uri.path().starts_with("/embed/");
         if let Some(language) = head.uri.query().and_then(chosen) {
-            return Self { language, is_chosen: true };
+            return Self { language, is_chosen: true, is_framed };
         }
         let remembered = cookie(&head.headers, LANGUAGE_COOKIE).and_then(Language::of_tag);
         let language = remembered.or_else(|| accepted(&head.headers)).unwrap_or_default();
-        Self { language, is_chosen: false }
+        Self { language, is_chosen: false, is_framed }
+    }
+
+    /// Where the pages of polls lie that speak like this.
+    pub(crate) fn polls(self) -> &'static str {
+        if self.is_framed { "/embed" } else { "/p" }
+    }
+
+    /// What links to such pages end in. Inside a frame no cookie remembers the language.
+    pub(crate) fn query(self) -> String {
+        if self.is_framed && self.is_chosen { format!("?lang={}", self.language) } else { String::new() }
     }
 
     /// The same in one of some languages: the first, where the pages do not speak the reader's.

@@ -1,7 +1,7 @@
 //! The routes of single votes.
 
 use axum::{
-    http::{HeaderValue, StatusCode},
+    http::{HeaderValue, StatusCode, request::Parts},
     response::Response,
 };
 use canvass_domain::{Poll, VoterId, key::Scope, poll::Access, vote::Operation};
@@ -11,11 +11,13 @@ use crate::{
     http::{
         ask::{Ask, JSON},
         openapi::{VoteProblems, VoteReadProblems, VoteRequestSchema, VoteSchema},
+        pages::is_cross_origin,
         reply,
     },
     service::{
         Caller, Failure,
         answer::Recorded,
+        devices::NewDevice,
         votes::{Identity, Text, VoteAsk, VoteRequest, identify, read_voter},
     },
 };
@@ -46,6 +48,7 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
     let poll = app.poll(&id).await?;
     let named = read_voter(request.voter_id.as_ref())?;
     let device = if named.is_none() { app.ensure_device(&poll, &mut ask.caller).await? } else { None };
+    refuse_forgetful(&ask.head, device.as_ref())?;
     let code = request.code.as_ref().map(|Text(code)| &**code).or(ask.code());
     let actor = actor_of_write_in(&poll, &ask.caller);
     let vote = VoteAsk {
@@ -61,6 +64,16 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
     let mut response = answer(StatusCode::CREATED, &recorded);
     reply::set_device(&mut response, device.as_ref());
     Ok(response)
+}
+
+/// Refuses a new device of which the browser keeps no cookie, as in a script of another site: it would be a new one
+/// each time, and a vote sent twice would count twice.
+pub(crate) fn refuse_forgetful(head: &Parts, device: Option<&NewDevice>) -> Result<(), Failure> {
+    if device.is_none() || !is_cross_origin(head) {
+        return Ok(());
+    }
+    let advice = "in a public poll the device votes, which a script of another site has no cookie for; embed the poll's page";
+    Err(Failure::invalid("voterId", advice))
 }
 
 /// Change a vote

@@ -5,6 +5,7 @@ mod console;
 mod defects;
 mod dialects;
 mod documents;
+mod embed;
 mod garbage;
 mod harness;
 mod keys;

@@ -70,6 +70,7 @@ fn entry(row: &Row) -> String {
         Value::String(text) => toml::Value::String(text.clone()).to_string(),
         other => other.to_string(),
     };
-    let mark = if default.is_empty() { "# " } else { "" };
+    let is_shown = row.value.as_str().is_none_or(|text| !text.is_empty() && !text.starts_with('('));
+    let mark = if is_shown { "" } else { "# " };
     format!("# {documentation}\n# --{name}, {variable}{default}\n{mark}{name} = {value}\n")
 }

@@ -32,12 +32,13 @@ macro_rules! asset {
 }
 
 /// Every asset.
-static ASSETS: [LazyLock<Asset>; 7] = [
+static ASSETS: [LazyLock<Asset>; 8] = [
     asset!("canvass.css"),
     asset!("results.css"),
     asset!("vote.js"),
     asset!("times.js"),
     asset!("live.js"),
+    asset!("embed.js"),
     asset!("console.css"),
     asset!("console.js"),
 ];

@@ -7,6 +7,7 @@ pub(crate) mod texts;
 
 pub(crate) mod assets;
 pub(crate) mod console;
+mod embed;
 mod entered;
 mod form;
 mod home;
@@ -35,10 +36,12 @@ use crate::{
 use texts::PageTexts;
 
 pub(crate) use assets::read_asset;
+pub(crate) use embed::{FRAMED_DEVICE_COOKIE, frame};
 pub(crate) use home::read_home;
 pub(crate) use plain::{escaped, page, put, with_code};
 pub(crate) use problems::{list_problems, read_problem};
 pub(crate) use results::{read_projector, read_results};
+pub(crate) use same_site::{host, is_cross_origin};
 pub(crate) use vote::{cast_vote, read_receipt, read_vote, withdraw_vote};
 
 /// A page that says one thing.
@@ -46,6 +49,7 @@ pub(crate) use vote::{cast_vote, read_receipt, read_vote, withdraw_vote};
 #[template(path = "notice.html")]
 struct Notice<'a> {
     t: &'static PageTexts,
+    speech: Speech,
     heading: &'a str,
     text: &'a str,
     /// The poll to go back to.
@@ -57,7 +61,7 @@ pub(crate) fn refuse(failure: &Failure, speech: Speech) -> Response {
     let t = PageTexts::of(speech.language);
     let (heading, text) = words::of_failure(t, failure);
     let status = crate::http::problem::status(failure);
-    let mut response = show(speech, status, &Notice { t, heading, text, poll: None });
+    let mut response = show(speech, status, &Notice { t, speech, heading, text, poll: None });
     if let Some(wait) = failure.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, wait.as_secs().max(1).into());
     }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{Notice, escaped, plural::Plural, same_site::host, show, texts::PageTexts, vote, words};
 use crate::{
     app::App,
-    http::{ask::Ask, speech::Speech},
+    http::{ask::Ask, oembed::discovery, speech::Speech},
     limits::ROUND_FIGURES_MAX,
     service::{
         Failure,
@@ -28,6 +28,7 @@ use crate::{
 #[expect(clippy::struct_excessive_bools, reason = "the template asks each of them by itself")]
 struct ResultsPage<'a> {
     t: &'static PageTexts,
+    speech: Speech,
     title: String,
     /// What the script says, as JSON.
     words: String,
@@ -57,6 +58,8 @@ struct ResultsPage<'a> {
     rounds: Option<Rounds>,
     records: String,
     vote_at: String,
+    /// Where programs find how to embed the poll.
+    oembed: Option<String>,
 }
 
 /// One option.
@@ -133,6 +136,7 @@ async fn results_page(app: &App, mut ask: Ask, projects: bool) -> Result<Respons
     let said = Said { t, leads: leads(t, poll, results.is_final) };
     let page = ResultsPage {
         t,
+        speech: ask.speech,
         title: t.results.title.fill(&[("title", &poll.title)]),
         words: said.script(),
         poll,
@@ -142,7 +146,7 @@ async fn results_page(app: &App, mut ask: Ask, projects: bool) -> Result<Respons
         status: results.status,
         visible: results.visible,
         is_final: results.is_final,
-        streams: streams(poll),
+        streams: streams(poll, ask.speech),
         takes_votes,
         state: words::of_results(t, status),
         closes: closes.map(|closes| t.sign.until.fill_html(&[("time", &words::time(closes))])),
@@ -158,6 +162,7 @@ async fn results_page(app: &App, mut ask: Ask, projects: bool) -> Result<Respons
             .filter(|_| results.rounds.is_some())
             .and_then(|count| said.rounds(poll, count)),
         records: records(t, &results),
+        oembed: discovery(app, &ask.head, poll),
         vote_at: vote_at(t, poll, host(&ask.head.headers).unwrap_or_default()),
     };
     Ok(show(ask.speech, StatusCode::OK, &page))
@@ -189,14 +194,14 @@ fn not_yet(poll: &Poll, speech: Speech) -> Response {
         Status::Draft => (&t.notice.not_open, &t.state.draft),
         _ => (&t.notice.vote_first, &t.notice.vote_first_text),
     };
-    let notice = Notice { t, heading, text, poll: Some(poll.id.as_str()) };
+    let notice = Notice { t, speech, heading, text, poll: Some(poll.id.as_str()) };
     show(speech, StatusCode::FORBIDDEN, &notice)
 }
 
-/// A stream knows the device, but no receipt.
-fn streams(poll: &Poll) -> bool {
-    is_open_to_all(poll)
-        && (poll.access == Access::Public || poll.results_visible != ResultsVisible::AfterVote)
+/// A stream knows the device, unless it is known inside frames only, but no receipt.
+fn streams(poll: &Poll, speech: Speech) -> bool {
+    let knows_device = poll.access == Access::Public && !speech.is_framed;
+    is_open_to_all(poll) && (knows_device || poll.results_visible != ResultsVisible::AfterVote)
 }
 
 /// Why the count is not shown.

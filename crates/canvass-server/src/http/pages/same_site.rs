@@ -22,6 +22,12 @@ pub(crate) fn is_same_site(head: &Parts) -> bool {
     }
 }
 
+/// Whether a browser sends a request for a script of another site. Programs that are no browsers do not say.
+pub(crate) fn is_cross_origin(head: &Parts) -> bool {
+    let tells = head.headers.contains_key("sec-fetch-site") || head.headers.contains_key(ORIGIN);
+    tells && !is_same_site(head)
+}
+
 /// The name under which the browser knows this server.
 pub(crate) fn host(headers: &HeaderMap) -> Option<&str> {
     headers.get(HOST)?.to_str().ok()

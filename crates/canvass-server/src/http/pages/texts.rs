@@ -54,7 +54,7 @@ texts! {
             yours: String, fixed: String, change: String, name: String, code: String, replaces_name: String,
             replaces_code: String, write_in: String, about: String, silent: String, send: String,
             send_change: String, withdraw: String, withdraw_note: String, withdraw_send: String,
-            device: String, see_results: String, see_receipt: String, back: String,
+            device: String, see_results: String, see_receipt: String, back: String, own_page: String,
         }
         refused: RefusedTexts {
             cookie: String, empty: String, number: String, rank: Pattern, shared: Pattern, rule: Pattern,

@@ -12,6 +12,7 @@ use canvass_domain::{
 
 use super::{
     Notice,
+    embed::{FRAMED_COOKIE, set_framed_device},
     entered::{Entered, options_at},
     form::{Control, Help, VoteForm},
     go_on, may_be_sent_again,
@@ -25,6 +26,7 @@ use crate::{
     app::App,
     http::{
         ask::{Ask, cookie},
+        oembed::discovery,
         problem, reply,
         speech::Speech,
     },
@@ -32,7 +34,7 @@ use crate::{
     service::{
         Caller, Failure,
         answer::Recorded,
-        devices::hexadecimal,
+        devices::{NewDevice, hexadecimal},
         receipts,
         votes::{Identity, Text, VoteAsk, VoteRequest, identify, read_voter},
     },
@@ -45,6 +47,7 @@ const RECEIPT_COOKIE: &str = "canvass_receipt";
 #[template(path = "vote.html")]
 struct VotePage<'a> {
     t: &'static PageTexts,
+    speech: Speech,
     poll: &'a Poll,
     state: &'static str,
     opens: Option<String>,
@@ -54,12 +57,15 @@ struct VotePage<'a> {
     standing: Option<Standing>,
     form: Option<VoteForm<'a>>,
     has_receipt: bool,
+    /// Where programs find how to embed the poll.
+    oembed: Option<String>,
 }
 
 #[derive(Template)]
 #[template(path = "receipt.html")]
 struct ReceiptPage<'a> {
     t: &'static PageTexts,
+    speech: Speech,
     title: String,
     poll: &'a Poll,
     standing: Option<Standing>,
@@ -85,11 +91,17 @@ struct Visitor {
     caller: Caller,
     /// See [`holder`].
     holder: Option<VoterId>,
+    oembed: Option<String>,
 }
 
 impl Visitor {
     fn new(app: &App, poll: &Poll, ask: Ask) -> Self {
-        Self { speech: ask.speech, holder: holder(app, poll, &ask), caller: ask.caller }
+        Self {
+            speech: ask.speech,
+            holder: holder(app, poll, &ask),
+            oembed: discovery(app, &ask.head, poll),
+            caller: ask.caller,
+        }
     }
 
     fn texts(&self) -> &'static PageTexts {
@@ -117,7 +129,7 @@ pub(crate) async fn read_vote(app: App, mut ask: Ask) -> Result<Response, Failur
     let device = app.ensure_device(&poll, &mut ask.caller).await?;
     let visitor = Visitor::new(&app, &poll, ask);
     let mut response = vote_page(&app, &visitor, &poll, StatusCode::OK, Fill::default()).await?;
-    reply::set_device(&mut response, device.as_ref());
+    set_device(&mut response, device.as_ref(), visitor.speech);
     Ok(response)
 }
 
@@ -137,7 +149,7 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
             is_sent_again: true,
         };
         let mut response = vote_page(&app, &visitor, &poll, StatusCode::FORBIDDEN, fill).await?;
-        reply::set_device(&mut response, device.as_ref());
+        set_device(&mut response, device.as_ref(), visitor.speech);
         return Ok(response);
     }
     let ballot = match entered.ballot(&poll) {
@@ -157,7 +169,7 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
         idempotency_key: None,
     };
     match record(&app, &visitor, &poll, &entered, Operation::Cast, Some(&request)).await {
-        Ok(recorded) => hand_receipt(&app, &poll, &recorded).await,
+        Ok(recorded) => hand_receipt(&app, &poll, &recorded, visitor.speech).await,
         Err(failure) => refused_page(&app, &visitor, &poll, &failure, Some(entered)).await,
     }
 }
@@ -170,7 +182,7 @@ pub(crate) async fn withdraw_vote(app: App, mut ask: Ask) -> Result<Response, Fa
     };
     let visitor = Visitor::new(&app, &poll, ask);
     match record(&app, &visitor, &poll, &entered, Operation::Withdraw, None).await {
-        Ok(recorded) => hand_receipt(&app, &poll, &recorded).await,
+        Ok(recorded) => hand_receipt(&app, &poll, &recorded, visitor.speech).await,
         Err(failure) => refused_page(&app, &visitor, &poll, &failure, None).await,
     }
 }
@@ -185,13 +197,17 @@ pub(crate) async fn read_receipt(app: App, mut ask: Ask) -> Result<Response, Fai
     let t = PageTexts::of(ask.speech.language);
     let Some(voter) = holder(&app, &poll, &ask) else {
         let (heading, text) = (&t.notice.no_receipt, &t.notice.no_receipt_text);
-        let notice = Notice { t, heading, text, poll: Some(poll.id.as_str()) };
+        let notice = Notice { t, speech: ask.speech, heading, text, poll: Some(poll.id.as_str()) };
         return Ok(show(ask.speech, StatusCode::NOT_FOUND, &notice));
     };
     let can_change = status(&app, &poll) == Status::Open && poll.revote == Revote::UntilClose;
     let title = t.receipt.title.fill(&[("title", &poll.title)]);
     let standing = standing(&app, &poll, &voter).await?;
-    Ok(show(ask.speech, StatusCode::OK, &ReceiptPage { t, title, poll: &poll, standing, can_change }))
+    Ok(show(
+        ask.speech,
+        StatusCode::OK,
+        &ReceiptPage { t, speech: ask.speech, title, poll: &poll, standing, can_change },
+    ))
 }
 
 /// The voter that a request shows to be: the device, or the holder of a receipt.
@@ -209,6 +225,14 @@ pub(crate) fn holder(app: &App, poll: &Poll, ask: &Ask) -> Option<VoterId> {
 /// Where a poll stands now.
 pub(crate) fn status(app: &App, poll: &Poll) -> Status {
     poll.status_at(app.edge().now())
+}
+
+fn set_device(response: &mut Response, device: Option<&NewDevice>, speech: Speech) {
+    if speech.is_framed {
+        set_framed_device(response, device);
+    } else {
+        reply::set_device(response, device);
+    }
 }
 
 /// The poll and the fields of a form that a page of this server sent, or the page that says why it is not taken.
@@ -229,7 +253,7 @@ async fn read_form(app: &App, ask: &mut Ask) -> Result<Result<(Arc<Poll>, Entere
 fn refuse_other_site(speech: Speech) -> Response {
     let t = PageTexts::of(speech.language);
     let (heading, text) = (&t.notice.other_site, &t.notice.other_site_text);
-    show(speech, StatusCode::FORBIDDEN, &Notice { t, heading, text, poll: None })
+    show(speech, StatusCode::FORBIDDEN, &Notice { t, speech, heading, text, poll: None })
 }
 
 /// What is shown of polls whose title is not for everyone.
@@ -242,7 +266,7 @@ fn without_form(app: &App, poll: &Poll, speech: Speech) -> Option<Response> {
     } else {
         return None;
     };
-    Some(show(speech, code, &Notice { t, heading, text, poll: None }))
+    Some(show(speech, code, &Notice { t, speech, heading, text, poll: None }))
 }
 
 async fn record(
@@ -275,13 +299,19 @@ fn identity(poll: &Poll, caller: &Caller, entered: &Entered) -> Result<Identity,
 }
 
 /// Goes on to the receipt. Where the device is not the voter, it is handed one.
-async fn hand_receipt(app: &App, poll: &Poll, recorded: &Recorded) -> Result<Response, Failure> {
-    let mut response = go_on(&format!("/p/{}/receipt", poll.id));
+async fn hand_receipt(
+    app: &App,
+    poll: &Poll,
+    recorded: &Recorded,
+    speech: Speech,
+) -> Result<Response, Failure> {
+    let mut response = go_on(&format!("{}/{}/receipt{}", speech.polls(), poll.id, speech.query()));
     if poll.access != Access::Public {
         let secret = app.device_secret().await.map_err(|error| app.failed(error))?;
         let receipt = receipts::write_receipt(&secret, &poll.id, &recorded.voter);
-        let place = format!("Path=/p/{}; Max-Age={RECEIPT_SECONDS_MAX}", poll.id);
-        set_cookie(&mut response, &format!("{RECEIPT_COOKIE}={receipt}; {place}; HttpOnly; SameSite=Lax"));
+        let place = format!("Path={}/{}; Max-Age={RECEIPT_SECONDS_MAX}", speech.polls(), poll.id);
+        let kind = if speech.is_framed { FRAMED_COOKIE } else { "HttpOnly; SameSite=Lax" };
+        set_cookie(&mut response, &format!("{RECEIPT_COOKIE}={receipt}; {place}; {kind}"));
     }
     Ok(response)
 }
@@ -325,6 +355,7 @@ async fn vote_page(
     let closes = poll.closes_at.filter(|_| takes_votes);
     let page = VotePage {
         t,
+        speech: visitor.speech,
         poll,
         state: words::of_status(t, status),
         opens: opens.map(|opens| told(&t.state.opens, opens)),
@@ -333,6 +364,7 @@ async fn vote_page(
         alert: fill.alert,
         standing: recorded.as_ref().map(|recorded| Standing::new(poll, recorded)),
         form: can_vote.then(|| VoteForm::new(t, poll, &entered, [key, draw_key(app)])),
+        oembed: visitor.oembed.clone(),
         has_receipt: visitor.holder.is_some() && poll.access != Access::Public,
     };
     Ok(show(visitor.speech, code, &page))

@@ -87,7 +87,7 @@ fn desk_of_form(ask: &Ask, scope: Scope) -> Result<Desk, Box<Response>> {
     }
     let t = PageTexts::of(ask.speech.language);
     let (heading, text) = (&t.notice.other_site, &t.notice.other_site_text);
-    let notice = super::Notice { t, heading, text, poll: None };
+    let notice = super::Notice { t, speech: ask.speech, heading, text, poll: None };
     Err(Box::new(show(ask.speech, StatusCode::FORBIDDEN, &notice)))
 }
 
