@@ -10,8 +10,8 @@ use crate::outcome::{Outcome, ensure};
 
 /// A way to look at a page.
 #[derive(Clone, Copy)]
-struct Look {
-    name: &'static str,
+pub(super) struct Look {
+    pub(super) name: &'static str,
     /// Width and height in CSS pixels.
     size: (u32, u32),
     /// Media features that the viewer prefers.
@@ -46,6 +46,14 @@ const LOOKS: [Look; 9] = [
     },
     Look { name: "hall", size: HALL, ..PLAIN },
     Look { name: "hall-dark", size: HALL, prefers: DARK, ..PLAIN },
+];
+
+/// Those for the console: at a desk and on the way, in both of its languages.
+pub(super) const CONSOLE_LOOKS: [Look; 4] = [
+    PLAIN,
+    Look { name: "phone", size: PHONE, ..PLAIN },
+    Look { name: "phone-dark", size: PHONE, prefers: DARK, language: "de", ..PLAIN },
+    Look { name: "narrow", size: (320, 640), language: "de", ..PLAIN },
 ];
 
 /// Pages and states by the names of their pictures.
@@ -100,7 +108,7 @@ fn vote(stage: &mut Stage) -> Outcome {
     stage.browser.wait_for("location.pathname === '/p/voted/receipt'")
 }
 
-fn put_on(stage: &mut Stage, look: Look) -> Outcome {
+pub(super) fn put_on(stage: &mut Stage, look: Look) -> Outcome {
     let (width, height) = look.size;
     let is_phone = width < 500;
     let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone});
@@ -113,7 +121,7 @@ fn put_on(stage: &mut Stage, look: Look) -> Outcome {
 }
 
 /// Looks at one page; answers what is wrong with it.
-fn view(stage: &mut Stage, look: Look, name: &str, path: &str) -> Outcome<Vec<String>> {
+pub(super) fn view(stage: &mut Stage, look: Look, name: &str, path: &str) -> Outcome<Vec<String>> {
     let browser = &mut stage.browser;
     browser.complaints()?;
     browser.command("Emulation.setScriptExecutionDisabled", &json!({"value": !look.runs_scripts}))?;

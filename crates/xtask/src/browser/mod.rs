@@ -3,6 +3,7 @@
 //! Each story is a function that gives a line of figures or fails. What the pages look like is kept as pictures in the
 //! target directory, to be looked at.
 
+mod console;
 mod live;
 mod looks;
 mod tools;
@@ -55,7 +56,7 @@ struct Stage {
 type Story = fn(&mut Stage) -> Outcome<String>;
 
 /// Every story by its name.
-const STORIES: [(&str, Story); 9] = [
+const STORIES: [(&str, Story); 10] = [
     ("looks", looks::looks),
     ("keyboard-alone", voting::keyboard_alone),
     ("without-scripts", voting::without_scripts),
@@ -65,6 +66,7 @@ const STORIES: [(&str, Story); 9] = [
     ("offline", voting::offline),
     ("votes-appear", live::votes_appear),
     ("restart", live::restart_in_the_middle),
+    ("organiser", console::organiser),
 ];
 
 /// Tells the stories that were asked for, and fails if one does not hold.
