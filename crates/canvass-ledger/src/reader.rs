@@ -84,6 +84,19 @@ impl Reader {
         self.shared.durable_end()
     }
 
+    /// The segment that holds a position, and where its batches end for now.
+    pub(crate) fn segment_of(&self, position: Position) -> (Arc<Segment>, Position) {
+        self.shared.segment_of(position, self.durable_end())
+    }
+
+    /// The segments that hold what lies before `to`, each with where that ends; always the first.
+    pub(crate) fn segments_up_to(&self, to: Position) -> Vec<(Arc<Segment>, Position)> {
+        let segments = self.shared.segments.read();
+        let ends = segments.iter().skip(1).map(|next| next.base.min(to)).chain([to]);
+        let with_ends = segments.iter().cloned().zip(ends);
+        with_ends.filter(|(segment, _)| segment.base < to || segment.base == Position::ZERO).collect()
+    }
+
     /// Reads and verifies the record at a position: one read in the usual case, two for a record of over 512 bytes.
     pub fn read<'b>(
         &self,
