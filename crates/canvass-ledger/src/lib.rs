@@ -6,6 +6,7 @@
 //! here; `docs/ledger-format.md` says what they look like on disk.
 
 mod batch;
+mod beside;
 mod disk;
 mod error;
 mod format;

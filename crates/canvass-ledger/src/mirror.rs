@@ -14,7 +14,6 @@ use crate::{
     },
     limits::{ERASED_TOGETHER_MAX, SCAN_BYTES, SETTLE_MS, SETTLE_TRIES},
     reader::Shared,
-    recovery::examine,
     segment::{Segment, Window, sector_offset},
 };
 
@@ -132,33 +131,6 @@ impl Mirror {
 }
 
 impl Reader {
-    /// A reader of a ledger that another program may be writing to, up to where it is durable now. All batches from
-    /// `verified_to` on are verified, and what the other program may not have synced yet is synced here first.
-    /// Nothing is changed.
-    ///
-    /// # Errors
-    /// As [`Ledger::open`](crate::Ledger::open). What looks like damage is looked at again for about a second, because
-    /// a write or an erasure of the other program may be on its way.
-    pub fn beside(disk: Arc<dyn Disk>, verified_to: Position) -> Result<Self, OpenError> {
-        let mut examined = examine(&*disk, verified_to);
-        for _ in 0..SETTLE_TRIES {
-            if !matches!(examined, Err(OpenError::Damaged(_))) {
-                break;
-            }
-            thread::sleep(Duration::from_millis(SETTLE_MS));
-            examined = examine(&*disk, verified_to);
-        }
-        let examined = examined?;
-        if examined.segments.is_empty() {
-            return Err(damage(Position::ZERO, Fault::SegmentMissing).into());
-        }
-        // A segment is durable before the next one is begun, so only the last two can hold what is not.
-        examined.segments.iter().rev().take(2).try_for_each(Segment::sync_data)?;
-        disk.sync_directory()?;
-        let segments = examined.segments.into_iter().map(Arc::new).collect();
-        Ok(Self::new(Arc::new(Shared::new(disk, segments, examined.end))))
-    }
-
     /// Writes the records before `to` as a new ledger onto an empty disk, each at its own position; gives the new
     /// ledger's end. `to` is the place of a record, or where a batch ends.
     pub fn copy_to(&self, disk: &dyn Disk, to: Position) -> Result<Position, MirrorError> {

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     durable_end: AtomicU64,
     /// One erasure at a time: its two steps must not mix with another's.
     erasure: Mutex<()>,
+    /// How many erasures have ended.
+    erasures: AtomicU64,
 }
 
 impl Shared {
@@ -37,6 +39,7 @@ impl Shared {
             segments: RwLock::new(segments),
             durable_end: AtomicU64::new(end.get()),
             erasure: Mutex::new(()),
+            erasures: AtomicU64::new(0),
         }
     }
 
@@ -201,7 +204,14 @@ impl Reader {
         // Were another portion to reach the disk before it, the rest would look damaged.
         self.overwrite(parts.iter().map(|part| (part, part.offset, part.first)))?;
         let further = parts.iter().filter(|part| part.rest > 0);
-        self.overwrite(further.map(|part| (part, part.offset + part.first as u64, part.rest)))
+        self.overwrite(further.map(|part| (part, part.offset + part.first as u64, part.rest)))?;
+        self.shared.erasures.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// How many erasures have ended since the ledger was opened: when it has grown, a copy must be compared again.
+    pub fn erasures(&self) -> u64 {
+        self.shared.erasures.load(Ordering::Acquire)
     }
 
     /// Where the erasable parts of the records lie, whether or not they have been erased.

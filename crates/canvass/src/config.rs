@@ -94,6 +94,12 @@ options! {
     /// Directory of the data; made if it is missing
     #[arg(value_name = "DIR")]
     data: PathBuf = "./canvass-data", "CANVASS_DATA";
+    /// Folder in which a backup is kept up to date while the server runs
+    #[arg(value_name = "FOLDER")]
+    backup_to: OptionalPath = "", "CANVASS_BACKUP_TO";
+    /// Seconds between looks for something new to back up
+    #[arg(value_name = "SECONDS")]
+    backup_seconds: NonZeroU64 = "5", "CANVASS_BACKUP_SECONDS";
     /// Address to listen on; port 0 takes a free one
     #[arg(value_name = "ADDRESS:PORT")]
     listen: SocketAddr = "127.0.0.1:8080", "CANVASS_LISTEN";
@@ -229,6 +235,11 @@ impl Settings {
         Self::merge(given, File::default())
     }
 
+    /// The pause between looks for something new to back up.
+    pub(crate) fn backup_pause(&self) -> Duration {
+        seconds(self.backup_seconds)
+    }
+
     /// What the connections are held to.
     pub(crate) fn serve_options(&self) -> ServeOptions {
         let usual = ServeOptions::default();
@@ -258,6 +269,32 @@ impl Settings {
 
 fn seconds(number: NonZeroU64) -> Duration {
     Duration::from_secs(number.get())
+}
+
+/// A file or folder, or none where the text is empty.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "String")]
+pub(crate) struct OptionalPath(Option<PathBuf>);
+
+impl OptionalPath {
+    /// The path, if there is one.
+    pub(crate) fn get(&self) -> Option<&Path> {
+        self.0.as_deref()
+    }
+}
+
+impl From<String> for OptionalPath {
+    fn from(text: String) -> Self {
+        Self((!text.is_empty()).then(|| text.into()))
+    }
+}
+
+impl FromStr for OptionalPath {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(text.to_owned().into())
+    }
 }
 
 /// The admin key, which is never printed.
@@ -361,7 +398,7 @@ mod tests {
     #[test]
     fn every_default_parses() {
         let settings = Settings::merge(Given::default(), File::default());
-        assert_eq!(settings.rows().len(), 17);
+        assert_eq!(settings.rows().len(), 19);
     }
 
     #[test]

@@ -30,6 +30,12 @@ impl Server {
         let options = LocalOptions::new(&settings.data, edge::random());
         let (store, opened) = LocalStore::open(&options, Arc::new(move || edge.now()))
             .map_err(|error| not_opened(settings, &error))?;
+        if let Some(folder) = settings.backup_to.get() {
+            let clock = Arc::new(|| SystemEdge::default().now());
+            store
+                .back_up_to(folder, settings.backup_pause(), clock)
+                .map_err(|error| Failure::failed(error.to_string()))?;
+        }
         let store = Arc::new(store);
         let listeners = Listeners::bind(settings.listen, settings.serve_options())
             .map_err(|error| Failure::failed(error.to_string()))?;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot go on has failed its test")]
 
+mod backups;
 mod configuration;
 mod connections;
 mod counts;
