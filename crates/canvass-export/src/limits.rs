@@ -10,3 +10,5 @@ pub const CELL_CHARACTERS_MAX: usize = 32_767;
 pub const ROW_GROUP_ROWS_MAX: usize = 65_536;
 /// Bytes of text that a row group holds at most before it is written.
 pub const ROW_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Polls that are asked for at once.
+pub const POLLS_PAGE: usize = 200;

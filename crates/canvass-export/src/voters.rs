@@ -1,8 +1,12 @@
 //! How an export names voters.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
-use canvass_domain::{PollId, VoterId, record::hexadecimal};
+use canvass_domain::{
+    PollId, VoterId,
+    record::{Setting, hexadecimal, unhexadecimal},
+};
+use canvass_store::{Store, StoreError};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -22,6 +26,17 @@ pub enum Voters {
 }
 
 impl Voters {
+    /// By pseudonyms, under the key that the store keeps, so that every server on it gives a voter the same one. `made`
+    /// are random bytes, which become the key where there is none yet.
+    ///
+    /// # Errors
+    /// Whatever keeps the store from reading or making it.
+    pub async fn pseudonyms(store: &Arc<dyn Store>, made: PseudonymKey) -> Result<Self, StoreError> {
+        let setting = Setting { name: "pseudonym-key".to_owned(), value: hexadecimal(&made) };
+        let key = unhexadecimal(&store.setting(setting).await?);
+        key.map(Self::Pseudonyms).ok_or_else(|| StoreError::Corrupt("the setting pseudonym-key".to_owned()))
+    }
+
     /// What a voter is called.
     pub(crate) fn name<'a>(&self, poll: &PollId, voter: &'a VoterId) -> Option<Cow<'a, str>> {
         match self {

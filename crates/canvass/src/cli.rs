@@ -26,7 +26,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Run a server with four lively polls and simulated voters, to look at
     Demo(demo::DemoArgs),
     /// Create polls and lead them through their life

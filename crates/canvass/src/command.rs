@@ -27,7 +27,7 @@ use crate::{
 /// Does what the command line asks.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Demo(args) => demo::run(&args),
         Command::Poll(args) => wait(poll::run(args)),
         Command::Vote(args) => wait(vote::run(args)),

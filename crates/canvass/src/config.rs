@@ -13,6 +13,7 @@ use std::{
 };
 
 use canvass_domain::key::Rate;
+use canvass_export::Schedule;
 use canvass_server::serve::ServeOptions;
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +101,24 @@ options! {
     /// Seconds between looks for something new to back up
     #[arg(value_name = "SECONDS")]
     backup_seconds: NonZeroU64 = "5", "CANVASS_BACKUP_SECONDS";
+    /// Folder that polls are exported to by a schedule
+    #[arg(value_name = "FOLDER")]
+    export_to: OptionalPath = "", "CANVASS_EXPORT_TO";
+    /// When polls that have changed are exported: five fields of cron, and a zone
+    #[arg(value_name = "CRON ZONE")]
+    export_schedule: ExportSchedule = "0 * * * * UTC", "CANVASS_EXPORT_SCHEDULE";
+    /// How voters are named in these exports: given, pseudonyms or omitted
+    #[arg(value_name = "HOW")]
+    export_voters: ExportVoters = "given", "CANVASS_EXPORT_VOTERS";
+    /// Where the exported files can be fetched from, for the manifest of QuickSight, such as s3://bucket
+    #[arg(value_name = "URL")]
+    export_url: String = "", "CANVASS_EXPORT_URL";
+    /// Minutes after which a snapshot of all results is exported, if something changed; 0 is never
+    #[arg(value_name = "MINUTES")]
+    snapshot_minutes: u32 = "60", "CANVASS_SNAPSHOT_MINUTES";
+    /// Votes after which a snapshot of all results is exported; 0 is never
+    #[arg(value_name = "NUMBER")]
+    snapshot_votes: u64 = "0", "CANVASS_SNAPSHOT_VOTES";
     /// Address to listen on; port 0 takes a free one
     #[arg(value_name = "ADDRESS:PORT")]
     listen: SocketAddr = "127.0.0.1:8080", "CANVASS_LISTEN";
@@ -297,6 +316,58 @@ impl FromStr for OptionalPath {
     }
 }
 
+/// When exports are due.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ExportSchedule(pub(crate) Schedule);
+
+impl FromStr for ExportSchedule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl TryFrom<String> for ExportSchedule {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl Serialize for ExportSchedule {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// How scheduled exports name voters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ExportVoters {
+    /// As they were given.
+    Given,
+    /// By a keyed hash.
+    Pseudonyms,
+    /// Not at all.
+    Omitted,
+}
+
+impl FromStr for ExportVoters {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "given" => Ok(Self::Given),
+            "pseudonyms" => Ok(Self::Pseudonyms),
+            "omitted" => Ok(Self::Omitted),
+            _ => Err("write given, pseudonyms or omitted"),
+        }
+    }
+}
+
 /// The admin key, which is never printed.
 #[derive(Clone, Deserialize)]
 #[serde(from = "String")]
@@ -398,7 +469,7 @@ mod tests {
     #[test]
     fn every_default_parses() {
         let settings = Settings::merge(Given::default(), File::default());
-        assert_eq!(settings.rows().len(), 19);
+        assert_eq!(settings.rows().len(), 25);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use canvass_server::{
 use canvass_store::local::{LocalOptions, LocalStore, OpenError, Opened};
 use tokio::runtime::Builder;
 
-use crate::{config::Settings, edge, failure::Failure};
+use crate::{config::Settings, edge, exports::Exports, failure::Failure};
 
 /// A server that is about to serve.
 pub(crate) struct Server {
@@ -21,6 +21,7 @@ pub(crate) struct Server {
     pub(crate) made_key: Option<String>,
     app: App,
     store: Arc<LocalStore>,
+    exports: Option<Exports>,
 }
 
 impl Server {
@@ -42,7 +43,8 @@ impl Server {
         let app = App::new(store.clone(), SystemEdge::default(), settings.service_settings());
         let made_key = block_on(app.bootstrap())?
             .map_err(|error| Failure::failed(format!("the API keys cannot be read or made: {error}")))?;
-        Ok(Self { listeners, opened, made_key, app, store })
+        let exports = Exports::start(settings, store.clone())?;
+        Ok(Self { listeners, opened, made_key, app, store, exports })
     }
 
     /// Serves until `shutdown` is done, and leaves the data directory in order.
@@ -56,6 +58,7 @@ impl Server {
             .listeners
             .serve(router(self.app), shutdown)
             .map_err(|error| Failure::failed(error.to_string()))?;
+        drop(self.exports);
         self.store.close();
         Ok(drained)
     }

@@ -1,17 +1,11 @@
 //! Exports: in which formats, and how voters are named.
 
 use canvass_counting::formats::Written;
-use canvass_domain::{PollId, record::Setting};
-use canvass_export::{Export, ExportError, Format, PseudonymKey, Voters};
+use canvass_domain::PollId;
+use canvass_export::{Export, ExportError, Format, Voters};
 use canvass_store::StoreError;
 
-use crate::{
-    app::App,
-    service::{
-        Failure,
-        devices::{hexadecimal, unhexadecimal},
-    },
-};
+use crate::{app::App, service::Failure};
 
 /// What an export is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,19 +52,10 @@ impl App {
         match word {
             None | Some("given") => Ok(Voters::Given),
             Some("pseudonyms") => {
-                let key = self.pseudonym_key().await.map_err(|error| self.failed(error))?;
-                Ok(Voters::Pseudonyms(key))
+                Voters::pseudonyms(self.store(), self.random()).await.map_err(|error| self.failed(error))
             }
             Some("omitted") => Ok(Voters::Omitted),
             Some(_) => Err(Failure::invalid("voters", "write given, pseudonyms or omitted")),
         }
-    }
-
-    /// Made once and kept by the store, so that every server on it gives a voter the same pseudonym.
-    async fn pseudonym_key(&self) -> Result<PseudonymKey, StoreError> {
-        let made: PseudonymKey = self.random();
-        let setting = Setting { name: "pseudonym-key".to_owned(), value: hexadecimal(&made) };
-        let value = self.store().setting(setting).await?;
-        unhexadecimal(&value).ok_or_else(|| StoreError::Corrupt("the setting pseudonym-key".to_owned()))
     }
 }

@@ -8,6 +8,7 @@ mod connections;
 mod counts;
 mod durability;
 mod elections;
+mod exports;
 mod first_steps;
 mod harness;
 mod imports;
