@@ -68,8 +68,8 @@ struct EventRow {
 }
 
 impl PollPage {
-    fn formats() -> [(&'static str, &'static str); 3] {
-        [("csv", "CSV"), ("jsonl", "JSON Lines"), ("json", "JSON")]
+    fn formats() -> [(&'static str, &'static str); 5] {
+        [("csv", "CSV"), ("xlsx", "Excel"), ("parquet", "Parquet"), ("jsonl", "JSON Lines"), ("json", "JSON")]
     }
 
     fn ballot_formats() -> [(&'static str, &'static str); 3] {
