@@ -81,8 +81,11 @@ pub fn router(app: App) -> Router {
         .on(Method::GET, "/p/{poll}/projector", Api, pages::read_projector)
         .on(Method::GET, "/assets/{name}", Free, pages::read_asset)
         .on(Method::GET, "/problems", Free, pages::list_problems)
-        .on(Method::GET, "/problems/{kind}", Free, pages::read_problem)
-        .finish();
+        .on(Method::GET, "/problems/{kind}", Free, pages::read_problem);
+    // For those who work on the pages; it is no part of the product.
+    #[cfg(debug_assertions)]
+    let pages = pages.on(Method::GET, "/styleguide", Free, pages::read_styleguide);
+    let pages = pages.finish();
     let dialect_a = Routes::new(&app, ToProgram(dialect_a::refuse))
         .on(Method::POST, "/votes", PostVotes, dialect_a::cast_vote)
         .on(Method::GET, "/votes", ReadVotes, dialect_a::read_vote)

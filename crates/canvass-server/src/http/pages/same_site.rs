@@ -22,7 +22,15 @@ pub(crate) fn is_same_site(head: &Parts) -> bool {
     }
 }
 
+/// Where the browser finds this server, such as `https://vote.example`. Whether it came by HTTPS only a trusted proxy
+/// knows: the server itself speaks HTTP.
+pub(crate) fn origin(head: &Parts, trusted_proxies: usize) -> String {
+    let forwarded = head.headers.get("x-forwarded-proto").filter(|_| trusted_proxies > 0);
+    let scheme = if forwarded.is_some_and(|scheme| scheme == "https") { "https" } else { "http" };
+    format!("{scheme}://{}", host(&head.headers).unwrap_or_default())
+}
+
 /// The name under which the browser knows this server.
-pub(crate) fn host(headers: &HeaderMap) -> Option<&str> {
+fn host(headers: &HeaderMap) -> Option<&str> {
     headers.get(HOST)?.to_str().ok()
 }
