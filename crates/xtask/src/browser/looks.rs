@@ -18,6 +18,7 @@ struct Look {
     prefers: &'static [(&'static str, &'static str)],
     language: &'static str,
     runs_scripts: bool,
+    is_printed: bool,
 }
 
 const PHONE: (u32, u32) = (390, 844);
@@ -25,9 +26,10 @@ const DESKTOP: (u32, u32) = (1280, 800);
 const HALL: (u32, u32) = (1920, 1080);
 const DARK: &[(&str, &str)] = &[("prefers-color-scheme", "dark")];
 
-const PLAIN: Look = Look { name: "", size: DESKTOP, prefers: &[], language: "en", runs_scripts: true };
+const PLAIN: Look =
+    Look { name: "", size: DESKTOP, prefers: &[], language: "en", runs_scripts: true, is_printed: false };
 
-const LOOKS: [Look; 9] = [
+const LOOKS: [Look; 10] = [
     Look { name: "phone", size: PHONE, ..PLAIN },
     Look { name: "phone-dark", size: PHONE, prefers: DARK, ..PLAIN },
     Look { name: "phone-arabic", size: PHONE, language: "ar", ..PLAIN },
@@ -44,12 +46,13 @@ const LOOKS: [Look; 9] = [
         ],
         ..PLAIN
     },
+    Look { name: "print", is_printed: true, prefers: DARK, ..PLAIN },
     Look { name: "hall", size: HALL, ..PLAIN },
     Look { name: "hall-dark", size: HALL, prefers: DARK, ..PLAIN },
 ];
 
 /// Pages and states by the names of their pictures.
-const PAGES: [(&str, &str); 21] = [
+const PAGES: [(&str, &str); 24] = [
     ("home", "/"),
     ("vote-choice", "/p/lunch"),
     ("vote-approval", "/p/days"),
@@ -70,7 +73,10 @@ const PAGES: [(&str, &str); 21] = [
     ("results-hidden", "/p/club/results"),
     ("projector-choice", "/p/lunch/projector"),
     ("projector-rounds", "/p/chair/projector"),
+    ("projector-curtain", "/p/lunch/projector?hide"),
+    ("projector-many", "/p/many/projector"),
     ("notice", "/p/nowhere"),
+    ("styleguide", "/styleguide"),
 ];
 
 /// Shows every page in every look.
@@ -107,7 +113,10 @@ fn put_on(stage: &mut Stage, look: Look) -> Outcome {
     stage.browser.command("Emulation.setDeviceMetricsOverride", &size)?;
     let features: Vec<_> =
         look.prefers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-    stage.browser.command("Emulation.setEmulatedMedia", &json!({ "features": features }))?;
+    stage.browser.command(
+        "Emulation.setEmulatedMedia",
+        &json!({"media": if look.is_printed { "print" } else { "" }, "features": features}),
+    )?;
     stage.browser.command("Emulation.setScriptExecutionDisabled", &json!({"value": false}))?;
     stage.browser.open(&format!("{}/?lang={}", stage.world.origin, look.language))
 }
@@ -225,6 +234,12 @@ fn fill(world: &mut World) -> Outcome {
     )?;
     world.poll("over", "A poll that is over", &["Yes", "No"], &json!({}))?;
     world.post("/v1/polls/over/close", &json!({}), 200)?;
+    let names: Vec<_> = (1..=12).map(|number| format!("Proposal {number} with a name of its own")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    world.poll("many", "Which proposals go forward?", &names, &json!({"method": {"type": "approval"}}))?;
+    for option in 4..=12 {
+        world.vote("many", &json!({"choices": ["o3", format!("o{option}")]}))?;
+    }
     for (option, votes) in [(1, 41), (2, 27), (3, 12), (4, 3)] {
         for _ in 0..votes {
             world.vote("lunch", &json!({"choice": format!("o{option}")}))?;
