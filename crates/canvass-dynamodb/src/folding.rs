@@ -156,3 +156,6 @@ impl Update {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;
