@@ -5,8 +5,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     client::Client,
     command::{
-        completions, config, count, demo, doctor, export, import, key, man, poll, recount, results, serve,
-        vote,
+        completions, config, count, demo, doctor, dynamodb, export, import, key, man, poll, recount, results,
+        serve, vote,
     },
     config::ClientFile,
     failure::Failure,
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Key(key::KeyArgs),
     /// Check a data directory, while no server uses it, and say what was found
     Doctor(doctor::DoctorArgs),
+    /// Make the tables in DynamoDB
+    Dynamodb(dynamodb::DynamoDbArgs),
     /// Check or print the configuration
     Config(config::ConfigArgs),
     /// Print a script that completes commands in a shell

@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod count;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod dynamodb;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod key;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Count(args) => count::run(&args),
         Command::Key(args) => wait(key::run(args)),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Dynamodb(args) => dynamodb::run(args),
         Command::Config(args) => config::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -5,6 +5,7 @@ mod client;
 mod command;
 mod config;
 mod edge;
+mod engine;
 mod failure;
 mod import;
 mod limits;

@@ -6,6 +6,7 @@
 
 mod bench;
 mod compare;
+mod dynamodb;
 mod fault;
 mod http;
 mod load;

@@ -5,6 +5,7 @@ use std::{process::Command, time::Instant};
 use clap::Args;
 
 use crate::{
+    dynamodb,
     fault::{self, FaultOptions},
     outcome::Outcome,
     shell::{self, run},
@@ -21,11 +22,12 @@ pub(crate) struct TestOptions {
 
 /// Runs every check; the first that fails ends the run.
 pub(crate) fn test(options: &TestOptions) -> Outcome {
-    let steps: [(&str, Step); 6] = [
+    let steps: [(&str, Step); 7] = [
         ("rules", tidy::tidy),
         ("format", || run("cargo", &["fmt", "--all", "--check"])),
         ("lints", lint),
         ("tests", test_code),
+        ("dynamodb", dynamodb::test),
         ("documentation", document),
         ("dependencies", check_dependencies_if_possible),
     ];

@@ -3,4 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails should stop where it fails")]
 
 mod conformance;
+mod cost;
+mod faults;
+mod proxy;
 mod support;

@@ -48,7 +48,7 @@ impl Tables {
         Options {
             poll_age_max: Duration::from_millis(50),
             tally_age_max: Duration::from_millis(10),
-            window: Duration::from_millis(100),
+            window: Duration::from_millis(200),
             write_wait_max: Duration::from_secs(10),
             attempt_wait_max: Duration::from_secs(10),
             grace: Duration::from_millis(100),
@@ -59,6 +59,39 @@ impl Tables {
     }
 
     pub(crate) async fn open(&self, clock: impl Clock + 'static) -> Arc<DynamoStore> {
-        Arc::new(DynamoStore::open(self.options(), Arc::new(clock)).await.unwrap())
+        open(self.options(), clock).await
     }
+
+    /// The same by another way to DynamoDB.
+    pub(crate) async fn open_at(&self, endpoint: &str, clock: impl Clock + 'static) -> Arc<DynamoStore> {
+        open(Options { endpoint: Some(endpoint.to_owned()), ..self.options() }, clock).await
+    }
+
+    /// One that gives up soon.
+    pub(crate) async fn open_impatient(
+        &self,
+        endpoint: &str,
+        clock: impl Clock + 'static,
+    ) -> Arc<DynamoStore> {
+        let wait = Duration::from_millis(400);
+        let endpoint = Some(endpoint.to_owned());
+        open(Options { endpoint, write_wait_max: wait, ..self.options() }, clock).await
+    }
+
+    /// One with a grace that holds between servers.
+    pub(crate) async fn open_patient(&self, clock: impl Clock + 'static) -> Arc<DynamoStore> {
+        open(Options { grace: Duration::from_secs(2), ..self.options() }, clock).await
+    }
+
+    /// One as in production, but for the patience.
+    pub(crate) async fn open_usual(&self, endpoint: &str, clock: impl Clock + 'static) -> Arc<DynamoStore> {
+        let patient = self.options();
+        let usual = Options::new(&self.prefix, Some(endpoint.to_owned()), patient.instance);
+        let Options { attempt_wait_max, write_wait_max, .. } = patient;
+        open(Options { attempt_wait_max, write_wait_max, ..usual }, clock).await
+    }
+}
+
+async fn open(options: Options, clock: impl Clock + 'static) -> Arc<DynamoStore> {
+    Arc::new(DynamoStore::open(options, Arc::new(clock)).await.unwrap())
 }

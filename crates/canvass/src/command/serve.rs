@@ -5,10 +5,9 @@ use std::io::{self, Write as _};
 use clap::Args;
 
 use crate::{
-    config::{ServerArgs, Settings},
+    config::ServerArgs,
     failure::Failure,
     logging,
-    output::counted,
     start::{Server, raise_file_limit, stop_signal},
 };
 
@@ -24,7 +23,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     raise_file_limit();
     let server = Server::start(&settings)?;
     // Nobody may be reading; the server runs all the same.
-    let _ = greet(&server, &settings);
+    let _ = greet(&server);
     tracing::info!(address = %server.listeners.address(), "serving");
     let drained = server.run(stop_signal())?;
     tracing::info!(connections_cut = drained.connections_cut, "stopped");
@@ -32,13 +31,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
 }
 
 /// Says where the server is and what it found; at the first start also the admin key, this once, and what to do next.
-fn greet(server: &Server, settings: &Settings) -> io::Result<()> {
+fn greet(server: &Server) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let url = server.url();
     writeln!(out, "Canvass listens on {url}")?;
-    let (polls, votes) = (server.opened.polls as u64, server.opened.votes);
-    let (polls, votes) = (counted(polls, "poll"), counted(votes, "vote"));
-    writeln!(out, "Data: {} ({polls}, {votes})", settings.data.display())?;
+    writeln!(out, "Data: {}", server.engine.found)?;
     if let Some(key) = &server.made_key {
         write!(out, "{}", first_steps(&url, key))?;
     }

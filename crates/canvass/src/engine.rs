@@ -1,0 +1,154 @@
+//! Opens the engine that the configuration names. Only this file knows that there are several.
+
+use std::sync::Arc;
+
+use canvass_server::{Edge as _, SystemEdge};
+use canvass_store::{
+    Store,
+    local::{LocalOptions, LocalStore, OpenError},
+};
+
+use crate::{
+    config::{Settings, StoreKind},
+    edge,
+    failure::Failure,
+    output::counted,
+};
+
+/// An engine that is open.
+pub(crate) struct Engine {
+    pub(crate) store: Arc<dyn Store>,
+    /// What was found, for people.
+    pub(crate) found: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Local(Arc<LocalStore>),
+    #[cfg(feature = "dynamodb")]
+    DynamoDb(Arc<canvass_dynamodb::DynamoStore>, tokio::runtime::Runtime),
+}
+
+impl Engine {
+    /// Opens what the configuration names.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being opened, with what to do.
+    pub(crate) fn open(settings: &Settings) -> Result<Self, Failure> {
+        match settings.store {
+            StoreKind::Local => open_local(settings),
+            StoreKind::DynamoDb => dynamodb::open(settings),
+        }
+    }
+
+    /// Leaves all in order.
+    pub(crate) fn close(self) {
+        match self.kind {
+            Kind::Local(store) => store.close(),
+            #[cfg(feature = "dynamodb")]
+            Kind::DynamoDb(store, runtime) => {
+                runtime.block_on(store.close());
+                runtime.shutdown_background();
+            }
+        }
+    }
+}
+
+fn open_local(settings: &Settings) -> Result<Engine, Failure> {
+    let system = SystemEdge::default();
+    let options = LocalOptions::new(&settings.data, edge::random());
+    let (store, opened) = LocalStore::open(&options, Arc::new(move || system.now()))
+        .map_err(|error| not_opened(settings, &error))?;
+    let store = Arc::new(store);
+    let (polls, votes) = (counted(opened.polls as u64, "poll"), counted(opened.votes, "vote"));
+    let found = format!("{} ({polls}, {votes})", settings.data.display());
+    Ok(Engine { store: Arc::clone(&store) as Arc<dyn Store>, found, kind: Kind::Local(store) })
+}
+
+fn not_opened(settings: &Settings, error: &OpenError) -> Failure {
+    Failure::failed(match error {
+        OpenError::InUse(_) | OpenError::Directory { .. } => error.to_string(),
+        OpenError::Ledger(_) | OpenError::Fold(_) => {
+            let data = settings.data.display();
+            format!("{error}; nothing was changed: `canvass doctor {data}` says what is wrong and what to do")
+        }
+    })
+}
+
+/// Makes the tables that are missing; says which were made.
+pub(crate) use dynamodb::create as create_tables;
+
+#[cfg(feature = "dynamodb")]
+mod dynamodb {
+    //! The engine on DynamoDB, on a runtime of its own: its tasks go on whatever a worker does.
+
+    use std::sync::Arc;
+
+    use canvass_dynamodb::{DynamoStore, Options, create_tables, is_local};
+    use canvass_server::{Edge as _, SystemEdge};
+    use canvass_store::Store;
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::{Engine, Kind};
+    use crate::{config::Settings, edge, failure::Failure};
+
+    pub(super) fn open(settings: &Settings) -> Result<Engine, Failure> {
+        let (options, runtime) = (options(settings), runtime()?);
+        let system = SystemEdge::default();
+        let prefix = options.table_prefix.clone();
+        let opening = async {
+            if options.endpoint.as_deref().is_some_and(is_local) {
+                create_tables(&options).await?;
+            }
+            DynamoStore::open(options, Arc::new(move || system.now())).await
+        };
+        let store = runtime.block_on(opening).map_err(|error| Failure::failed(error.to_string()))?;
+        let found = format!("DynamoDB, tables {prefix}-*");
+        let store = Arc::new(store);
+        Ok(Engine {
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            found,
+            kind: Kind::DynamoDb(store, runtime),
+        })
+    }
+
+    pub(crate) fn create(settings: &Settings) -> Result<Vec<String>, Failure> {
+        let made = runtime()?.block_on(create_tables(&options(settings)));
+        made.map_err(|error| Failure::failed(error.to_string()))
+    }
+
+    fn options(settings: &Settings) -> Options {
+        let endpoint = Some(settings.dynamodb_endpoint.clone()).filter(|endpoint| !endpoint.is_empty());
+        Options::new(&settings.table_prefix, endpoint, edge::random())
+    }
+
+    fn runtime() -> Result<Runtime, Failure> {
+        Builder::new_multi_thread()
+            .thread_name("canvass-dynamodb")
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::failed(format!("cannot start: {error}")))
+    }
+}
+
+#[cfg(not(feature = "dynamodb"))]
+mod dynamodb {
+    //! What is said where the engine on DynamoDB was left out.
+
+    use super::Engine;
+    use crate::{config::Settings, failure::Failure};
+
+    pub(super) fn open(_: &Settings) -> Result<Engine, Failure> {
+        Err(left_out())
+    }
+
+    pub(crate) fn create(_: &Settings) -> Result<Vec<String>, Failure> {
+        Err(left_out())
+    }
+
+    fn left_out() -> Failure {
+        Failure::usage(
+            "this program was built without DynamoDB; build it with: cargo build --release --features dynamodb",
+        )
+    }
+}
