@@ -23,19 +23,19 @@ const CHECKPOINT: &str = "ck#";
 pub(crate) fn part_sort(id: PartId) -> String {
     match id {
         PartId::Counts => "counts".to_owned(),
-        PartId::Dimension(dimension) => format!("d#{dimension:02}"),
+        PartId::Dimensions => "dimensions".to_owned(),
         PartId::Hour(hour) => format!("h#{hour:010}"),
     }
 }
 
 /// Between these lie all parts but the counts.
-pub(crate) const PARTS_BETWEEN: [&str; 2] = ["d#", "h#~"];
+pub(crate) const PARTS_BETWEEN: [&str; 2] = ["dimensions", "h#~"];
 
 /// The part that is sorted under this.
 pub(crate) fn part_of(sort: &str) -> Option<PartId> {
     match sort.split_once('#') {
         None if sort == "counts" => Some(PartId::Counts),
-        Some(("d", dimension)) => dimension.parse().ok().map(PartId::Dimension),
+        None if sort == "dimensions" => Some(PartId::Dimensions),
         Some(("h", hour)) => hour.parse().ok().map(PartId::Hour),
         _ => None,
     }

@@ -226,7 +226,10 @@ impl Task {
             {
                 return Ok(batch);
             }
-            Err(failed) => return Err(failed.into_store_error()),
+            Err(Failed::Service(error)) => return Err(Failed::Service(error).into_store_error()),
+            Err(Failed::Unknown | Failed::Busy) => {
+                return Err(StoreError::busy("the stream of votes does not answer"));
+            }
         };
         for record in read.records.unwrap_or_default() {
             let Some(image) = record.dynamodb else { continue };

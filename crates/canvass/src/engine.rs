@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use canvass_server::{Edge as _, SystemEdge};
+use canvass_server::{App, Edge as _, SystemEdge};
 use canvass_store::{
     Store,
     local::{LocalOptions, LocalStore, OpenError},
@@ -38,6 +38,17 @@ impl Engine {
         match settings.store {
             StoreKind::Local => open_local(settings),
             StoreKind::DynamoDb => dynamodb::open(settings),
+        }
+    }
+
+    /// Keeps the service's keys as the store has them, where other servers may change them.
+    pub(crate) fn share_keys(&self, app: &App) {
+        match &self.kind {
+            Kind::Local(_) => {}
+            #[cfg(feature = "dynamodb")]
+            Kind::DynamoDb(_, runtime) => {
+                runtime.spawn(dynamodb::refresh_keys(app.clone()));
+            }
         }
     }
 
@@ -82,10 +93,10 @@ pub(crate) use dynamodb::create as create_tables;
 mod dynamodb {
     //! The engine on DynamoDB, on a runtime of its own: its tasks go on whatever a worker does.
 
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
     use canvass_dynamodb::{DynamoStore, Options, create_tables, is_local};
-    use canvass_server::{Edge as _, SystemEdge};
+    use canvass_server::{App, Edge as _, SystemEdge};
     use canvass_store::Store;
     use tokio::runtime::{Builder, Runtime};
 
@@ -97,19 +108,32 @@ mod dynamodb {
         let system = SystemEdge::default();
         let prefix = options.table_prefix.clone();
         let opening = async {
-            if options.endpoint.as_deref().is_some_and(is_local) {
-                create_tables(&options).await?;
-            }
-            DynamoStore::open(options, Arc::new(move || system.now())).await
+            let is_local = options.endpoint.as_deref().is_some_and(is_local);
+            let made = if is_local { create_tables(&options).await? } else { Vec::new() };
+            let store = DynamoStore::open(options, Arc::new(move || system.now())).await?;
+            Ok::<_, canvass_dynamodb::TableError>((store, !made.is_empty()))
         };
-        let store = runtime.block_on(opening).map_err(|error| Failure::failed(error.to_string()))?;
-        let found = format!("DynamoDB, tables {prefix}-*");
+        let (store, are_made) =
+            runtime.block_on(opening).map_err(|error| Failure::failed(error.to_string()))?;
+        let found = format!("DynamoDB, tables {prefix}-*{}", if are_made { " (new)" } else { "" });
         let store = Arc::new(store);
         Ok(Engine {
             store: Arc::clone(&store) as Arc<dyn Store>,
             found,
             kind: Kind::DynamoDb(store, runtime),
         })
+    }
+
+    /// How long a key that another server revoked may still be accepted.
+    const KEYS_AGE_MAX: Duration = Duration::from_secs(5);
+
+    pub(super) async fn refresh_keys(app: App) {
+        loop {
+            tokio::time::sleep(KEYS_AGE_MAX).await;
+            if let Err(error) = app.refresh_keys().await {
+                tracing::warn!(%error, "the keys were not read again");
+            }
+        }
     }
 
     pub(crate) fn create(settings: &Settings) -> Result<Vec<String>, Failure> {

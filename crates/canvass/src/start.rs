@@ -30,6 +30,7 @@ impl Server {
         let app = App::new(Arc::clone(&engine.store), SystemEdge::default(), settings.service_settings());
         let made_key = block_on(app.bootstrap())?
             .map_err(|error| Failure::failed(format!("the API keys cannot be read or made: {error}")))?;
+        engine.share_keys(&app);
         Ok(Self { listeners, made_key, app, engine })
     }
 

@@ -11,7 +11,7 @@ use super::{Breakdown, Tally, Timeline, TimelineStep, each_mark};
 use crate::{
     codec::{Bytes, Malformed},
     identifier::Sequence,
-    limits::{OPEN_VALUES_MAX, OTHER_VALUE, TIMELINE_MINUTES_MAX},
+    limits::{OPEN_VALUES_MAX, OTHER_VALUE, PART_FIGURES_MAX, TIMELINE_MINUTES_MAX},
     poll::Poll,
     record::{put_weighed, take_weighed},
     time::Timestamp,
@@ -23,13 +23,14 @@ use crate::{
 pub enum PartId {
     /// Votes, their weight and the options.
     Counts,
-    /// One dimension's values, by the dimension's place among the poll's.
-    Dimension(u8),
+    /// The values of all dimensions: one part, since several small ones take more writes.
+    Dimensions,
     /// The minutes of one hour, by the hour's number since 1970.
     Hour(i64),
 }
 
-/// A part's figures by name: at most a few letters, and in a dimension also a value.
+/// A part's figures by name: at most a few letters, and of a dimension its place among the poll's and the value, as in
+/// `0.v:young` for the votes and `0.2:young` for an option's.
 pub type Figures = BTreeMap<String, i128>;
 
 /// What a vote's record adds to each part that it touches.
@@ -47,9 +48,9 @@ pub fn differences(
         add(counts, "w".to_owned(), weight);
         each_mark(&marked.ballot, |option| add(counts, format!("o{option}"), weight));
         for (dimension, value) in &marked.answers {
-            let figures = parts.entry(PartId::Dimension(*dimension)).or_default();
-            add(figures, format!("v:{value}"), sign);
-            each_mark(&marked.ballot, |option| add(figures, format!("{option}:{value}"), sign));
+            let figures = parts.entry(PartId::Dimensions).or_default();
+            add(figures, format!("{dimension}.v:{value}"), sign);
+            each_mark(&marked.ballot, |option| add(figures, format!("{dimension}.{option}:{value}"), sign));
         }
     }
     let step = match (removed, added) {
@@ -64,24 +65,31 @@ pub fn differences(
     parts
 }
 
-/// Adds differences to a part. The surplus of a dimension's values is counted under one name, as everywhere.
+/// Adds differences to a part. The surplus of a dimension's values is counted under one name, as everywhere, and so is
+/// what comes when the part holds as many figures as it can.
 pub fn apply(id: PartId, figures: &mut Figures, differences: &Figures) {
-    let mut values =
-        figures.keys().filter(|name| matches!(id, PartId::Dimension(_)) && name.starts_with("v:")).count();
-    // The names that begin with `v` come last, and whether a value is new is told by its own.
+    // Of one dimension the names with a `v` come last, and by them it is told whether a value is new.
     for (name, difference) in differences.iter().rev() {
-        let (PartId::Dimension(_), Some((figure, value))) = (id, name.split_once(':')) else {
-            add(figures, name.clone(), *difference);
-            continue;
-        };
-        let is_known = figures.contains_key(&format!("v:{value}"));
-        if !is_known && values >= OPEN_VALUES_MAX {
-            add(figures, format!("{figure}:{OTHER_VALUE}"), *difference);
-            continue;
-        }
-        values += usize::from(!is_known);
-        add(figures, name.clone(), *difference);
+        let is_surplus = id == PartId::Dimensions && is_surplus(figures, name);
+        let counted = name.split_once(':').filter(|_| is_surplus);
+        let name = counted.map_or_else(|| name.clone(), |(figure, _)| format!("{figure}:{OTHER_VALUE}"));
+        add(figures, name, *difference);
     }
+}
+
+/// Whether a new figure of a dimension has no room.
+fn is_surplus(figures: &Figures, name: &str) -> bool {
+    let Some((dimension, value)) = name.split_once('.').zip(name.split_once(':')).map(|(d, v)| (d.0, v.1))
+    else {
+        return false;
+    };
+    if figures.contains_key(name) {
+        return false;
+    }
+    let votes = format!("{dimension}.v:");
+    let is_known = figures.contains_key(&format!("{votes}{value}"));
+    let values = || figures.range(votes.clone()..).take_while(|(known, _)| known.starts_with(&votes)).count();
+    figures.len() >= PART_FIGURES_MAX || (!is_known && values() >= OPEN_VALUES_MAX)
 }
 
 fn add(figures: &mut Figures, name: String, difference: i128) {
@@ -100,11 +108,7 @@ impl Tally {
         for (id, figures) in parts {
             match id {
                 PartId::Counts => tally.take_counts(figures),
-                PartId::Dimension(dimension) => {
-                    if let Some(breakdown) = tally.breakdowns.get_mut(usize::from(dimension)) {
-                        breakdown.take(figures, poll.options.len());
-                    }
-                }
+                PartId::Dimensions => tally.take_dimensions(figures),
                 PartId::Hour(hour) => tally.timeline.take(hour, figures),
             }
         }
@@ -112,6 +116,17 @@ impl Tally {
             tally.timeline.minutes.pop_first();
         }
         tally
+    }
+
+    fn take_dimensions(&mut self, figures: &Figures) {
+        let option_count = self.options.len();
+        for (name, figure) in figures {
+            let Some((dimension, name)) = name.split_once('.') else { continue };
+            let breakdown = dimension.parse::<usize>().ok().and_then(|index| self.breakdowns.get_mut(index));
+            if let (Some(breakdown), Some((counted, value))) = (breakdown, name.split_once(':')) {
+                breakdown.take(counted, value, *figure, option_count);
+            }
+        }
     }
 
     fn take_counts(&mut self, figures: &Figures) {
@@ -131,19 +146,16 @@ impl Tally {
 }
 
 impl Breakdown {
-    fn take(&mut self, figures: &Figures, option_count: usize) {
-        for (name, figure) in figures {
-            let Some((counted, value)) = name.split_once(':') else { continue };
-            let count = self.values.entry(value.to_owned()).or_default();
-            count.options.resize(option_count, 0);
-            match counted.parse::<usize>() {
-                Ok(option) => {
-                    if let Some(votes) = count.options.get_mut(option) {
-                        *votes = whole(*figure);
-                    }
+    fn take(&mut self, counted: &str, value: &str, figure: i128, option_count: usize) {
+        let count = self.values.entry(value.to_owned()).or_default();
+        count.options.resize(option_count, 0);
+        match counted.parse::<usize>() {
+            Ok(option) => {
+                if let Some(votes) = count.options.get_mut(option) {
+                    *votes = whole(figure);
                 }
-                Err(_) => count.votes = whole(*figure),
             }
+            Err(_) => count.votes = whole(figure),
         }
     }
 }

@@ -127,10 +127,35 @@ async fn read(stream: &mut BufStream<TcpStream>) -> Result<Message> {
             return Err(Error::other("the connection ended"));
         }
     }
+    if header(&head, "transfer-encoding").is_some() {
+        return read_chunks(stream, head).await;
+    }
     let length = header(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
     Ok(Message { head, body })
+}
+
+/// A long answer comes in chunks, and goes on as one.
+async fn read_chunks(stream: &mut BufStream<TcpStream>, head: String) -> Result<Message> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        let length = usize::from_str_radix(line.trim(), 16).map_err(Error::other)?;
+        let begin = body.len();
+        body.resize(begin + length, 0);
+        stream.read_exact(&mut body[begin..]).await?;
+        stream.read_line(&mut String::new()).await?;
+        if length == 0 {
+            break;
+        }
+    }
+    let length = format!("content-length: {}", body.len());
+    let is_chunked = |line: &str| line.to_ascii_lowercase().starts_with("transfer-encoding:");
+    let lines: Vec<&str> =
+        head.split("\r\n").map(|line| if is_chunked(line) { &length[..] } else { line }).collect();
+    Ok(Message { head: lines.join("\r\n"), body })
 }
 
 fn header(head: &str, name: &str) -> Option<String> {

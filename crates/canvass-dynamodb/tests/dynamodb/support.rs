@@ -83,12 +83,18 @@ impl Tables {
         open(Options { grace: Duration::from_secs(2), ..self.options() }, clock).await
     }
 
-    /// One as in production, but for the patience.
-    pub(crate) async fn open_usual(&self, endpoint: &str, clock: impl Clock + 'static) -> Arc<DynamoStore> {
+    /// One as in production, in which every second takes several, and that is patient.
+    pub(crate) async fn open_slower(
+        &self,
+        endpoint: &str,
+        slower: u32,
+        clock: impl Clock + 'static,
+    ) -> Arc<DynamoStore> {
         let patient = self.options();
         let usual = Options::new(&self.prefix, Some(endpoint.to_owned()), patient.instance);
         let Options { attempt_wait_max, write_wait_max, .. } = patient;
-        open(Options { attempt_wait_max, write_wait_max, ..usual }, clock).await
+        let (window, lease_beat) = (usual.window * slower, usual.lease_beat * slower);
+        open(Options { attempt_wait_max, write_wait_max, window, lease_beat, ..usual }, clock).await
     }
 }
 

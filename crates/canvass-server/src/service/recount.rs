@@ -4,9 +4,10 @@ use std::{collections::HashSet, hash::Hasher, sync::Arc};
 
 use canvass_domain::{
     Poll, PollId, Profile, Sequence, VoterId,
+    limits::OTHER_VALUE,
     record::{Chain, Record, VoteRecord, hexadecimal},
     results::Figure,
-    tally::{Books, Tally},
+    tally::{Books, Breakdown, Tally},
     vote::Operation,
 };
 use canvass_store::{ChainInput, RecordedEntry, Snapshot};
@@ -127,8 +128,22 @@ impl App {
             // A long recount must not keep this thread's voters waiting.
             tokio::task::yield_now().await;
         }
+        if !self.store().tally_lag_max().is_zero() {
+            take_surplus(&mut fold.books.tally, &snapshot.tally);
+        }
         let found = fold.view(snapshot, profile.as_ref());
         Ok((found, is_settled || self.store().tally_lag_max().is_zero()))
+    }
+}
+
+/// Which values of a dimension are its surplus depends on the order in which votes were folded. Where that is not the
+/// order of the records, such a dimension is compared by how many gave any value.
+fn take_surplus(recounted: &mut Tally, stored: &Tally) {
+    let given = |breakdown: &Breakdown| breakdown.values.values().map(|count| count.votes).sum::<u64>();
+    for (recounted, stored) in recounted.breakdowns.iter_mut().zip(&stored.breakdowns) {
+        if stored.values.contains_key(OTHER_VALUE) && given(recounted) == given(stored) {
+            recounted.clone_from(stored);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod configuration;
 mod connections;
 mod counts;
 mod durability;
+mod dynamodb;
 mod elections;
 mod first_steps;
 mod harness;
