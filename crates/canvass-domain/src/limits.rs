@@ -35,6 +35,8 @@ pub const SEED_BYTES_MAX: usize = 200;
 pub const PAIRWISE_BALLOTS_MAX: usize = 20_000;
 /// Credits or dots of one ballot.
 pub const CREDITS_MAX: u32 = 1_000_000;
+/// Figures of dimensions that a tally in parts keeps apart: with the longest values they take 280 KB.
+pub const PART_FIGURES_MAX: usize = 2_000;
 /// One-time codes made in one lot.
 pub const CODES_LOT_MAX: usize = 100_000;
 /// One-time codes of one poll.

@@ -131,6 +131,16 @@ impl App {
         Ok(made)
     }
 
+    /// Reads the keys again: another server on the same store may have made, changed or revoked some.
+    ///
+    /// # Errors
+    /// Whatever keeps the store from being read; the keys stay as they are.
+    pub async fn refresh_keys(&self) -> Result<(), StoreError> {
+        let keys = self.store().keys().await?;
+        keys.into_iter().for_each(|key| self.parts.keys.put(key));
+        Ok(())
+    }
+
     /// Ends the streams of live results, for a server that stops: the other requests in flight end by themselves.
     pub fn end_streams(&self) {
         self.parts.live.end();

@@ -120,3 +120,7 @@ pub const CONNECTION_BUFFER_BYTES_MAX: usize = 128 * 1024;
 pub const BACKLOG: i32 = 4_096;
 /// Pause after the system had no file descriptor to give.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often a recount begins anew where votes come in between, on an engine whose tally follows them.
+pub const RECOUNT_TRIES_MAX: u32 = 10;
+/// The pause before it does.
+pub const RECOUNT_PAUSE: Duration = Duration::from_millis(500);

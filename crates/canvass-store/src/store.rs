@@ -81,6 +81,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// How the engine does.
     fn health(&self) -> Health;
+
+    /// How long a tally may follow after the records it is folded from: the one thing in which engines differ.
+    ///
+    /// Where it is zero, a record is numbered and chained when it is written: an answer tells its sequence, and a tally
+    /// is exactly the fold of the records up to its own. Elsewhere records are numbered when they are read, a receipt
+    /// and a single vote tell no sequence, nothing is chained, and a tally is the fold of all records once none has
+    /// come for this long.
+    fn tally_lag_max(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// What one vote's command came to.
@@ -158,8 +168,8 @@ pub struct RecordPage {
 pub struct RecordedEntry {
     /// The record.
     pub entry: Entry,
-    /// SHA-256 over the chain's head before, the kind and the body.
-    pub chain_input: ChainInput,
+    /// What links it to the record before; none on an engine that does not chain its records.
+    pub chain_input: Option<ChainInput>,
 }
 
 /// The bytes that a record adds to its poll's chain.

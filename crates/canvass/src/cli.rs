@@ -5,8 +5,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     client::Client,
     command::{
-        backup, completions, config, count, demo, doctor, export, import, key, man, poll, recount, restore,
-        results, serve, vote,
+        backup, completions, config, count, demo, doctor, dynamodb, export, import, key, man, poll, recount,
+        restore, results, serve, vote,
     },
     config::ClientFile,
     failure::Failure,
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Restore(restore::RestoreArgs),
     /// Check a data directory, while no server uses it, and say what was found
     Doctor(doctor::DoctorArgs),
+    /// Make the tables in DynamoDB
+    Dynamodb(dynamodb::DynamoDbArgs),
     /// Check or print the configuration
     Config(config::ConfigArgs),
     /// Print a script that completes commands in a shell

@@ -92,6 +92,15 @@ macro_rules! default_text {
 }
 
 options! {
+    /// Where polls and votes are kept: local is the data directory, dynamodb is Amazon DynamoDB
+    #[arg(value_name = "STORE")]
+    store: StoreKind = "local", "CANVASS_STORE";
+    /// What the names of the tables in DynamoDB begin with
+    #[arg(value_name = "NAME")]
+    table_prefix: String = "canvass", "CANVASS_TABLE_PREFIX";
+    /// Where DynamoDB is, if not at Amazon in the region that AWS_REGION names
+    #[arg(value_name = "URL")]
+    dynamodb_endpoint: String = "", "CANVASS_DYNAMODB_ENDPOINT";
     /// Directory of the data; made if it is missing
     #[arg(value_name = "DIR")]
     data: PathBuf = "./canvass-data", "CANVASS_DATA";
@@ -441,6 +450,28 @@ impl Serialize for AddressRate {
     }
 }
 
+/// Where polls and votes are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StoreKind {
+    /// In the data directory.
+    Local,
+    /// In tables of DynamoDB.
+    DynamoDb,
+}
+
+impl FromStr for StoreKind {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "local" => Ok(Self::Local),
+            "dynamodb" => Ok(Self::DynamoDb),
+            _ => Err("write local or dynamodb"),
+        }
+    }
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -473,7 +504,7 @@ mod tests {
     #[test]
     fn every_default_parses() {
         let settings = Settings::merge(Given::default(), File::default());
-        assert_eq!(settings.rows().len(), 26);
+        assert_eq!(settings.rows().len(), 29);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod client;
 mod command;
 mod config;
 mod edge;
+mod engine;
 mod exports;
 mod failure;
 mod import;

@@ -3,51 +3,40 @@
 use std::sync::Arc;
 
 use canvass_server::{
-    App, Edge as _, SystemEdge, router,
+    App, SystemEdge, router,
     serve::{Drained, Listeners},
 };
-use canvass_store::local::{LocalOptions, LocalStore, OpenError, Opened};
 use tokio::runtime::Builder;
 
-use crate::{config::Settings, edge, exports::Exports, failure::Failure};
+use crate::{config::Settings, engine::Engine, exports::Exports, failure::Failure};
 
 /// A server that is about to serve.
 pub(crate) struct Server {
     /// Its sockets.
     pub(crate) listeners: Listeners,
-    /// What was found in the data directory.
-    pub(crate) opened: Opened,
     /// The admin key, if one was made just now.
     pub(crate) made_key: Option<String>,
     app: App,
-    store: Arc<LocalStore>,
+    /// What it keeps polls and votes in.
+    pub(crate) engine: Engine,
     exports: Option<Exports>,
 }
 
 impl Server {
-    /// Opens the data directory, listens, and makes the admin key where there is none.
+    /// Opens the store, listens, and makes the admin key where there is none.
     pub(crate) fn start(settings: &Settings) -> Result<Self, Failure> {
-        let edge = SystemEdge::default();
-        let options = LocalOptions::new(&settings.data, edge::random());
-        let (store, opened) = LocalStore::open(&options, Arc::new(move || edge.now()))
-            .map_err(|error| not_opened(settings, &error))?;
-        if let Some(folder) = settings.backup_to.get() {
-            let clock = Arc::new(|| SystemEdge::default().now());
-            store
-                .back_up_to(folder, settings.backup_pause(), clock)
-                .map_err(|error| Failure::failed(error.to_string()))?;
-        }
-        let store = Arc::new(store);
+        let engine = Engine::open(settings)?;
         let listeners = Listeners::bind(settings.listen, settings.serve_options())
             .map_err(|error| Failure::failed(error.to_string()))?;
-        let app = App::new(store.clone(), SystemEdge::default(), settings.service_settings());
+        let app = App::new(Arc::clone(&engine.store), SystemEdge::default(), settings.service_settings());
         let made_key = block_on(app.bootstrap())?
             .map_err(|error| Failure::failed(format!("the API keys cannot be read or made: {error}")))?;
-        let exports = Exports::start(settings, store.clone())?;
-        Ok(Self { listeners, opened, made_key, app, store, exports })
+        engine.share_keys(&app);
+        let exports = Exports::start(settings, Arc::clone(&engine.store))?;
+        Ok(Self { listeners, made_key, app, engine, exports })
     }
 
-    /// Serves until `shutdown` is done, and leaves the data directory in order.
+    /// Serves until `shutdown` is done, and leaves the store in order.
     pub(crate) fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, Failure> {
         let app = self.app.clone();
         let shutdown = async move {
@@ -59,7 +48,7 @@ impl Server {
             .serve(router(self.app), shutdown)
             .map_err(|error| Failure::failed(error.to_string()))?;
         drop(self.exports);
-        self.store.close();
+        self.engine.close();
         Ok(drained)
     }
 
@@ -71,16 +60,6 @@ impl Server {
         }
         format!("http://{address}")
     }
-}
-
-fn not_opened(settings: &Settings, error: &OpenError) -> Failure {
-    Failure::failed(match error {
-        OpenError::InUse(_) | OpenError::Directory { .. } => error.to_string(),
-        OpenError::Ledger(_) | OpenError::Fold(_) => {
-            let data = settings.data.display();
-            format!("{error}; nothing was changed: `canvass doctor {data}` says what is wrong and what to do")
-        }
-    })
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {

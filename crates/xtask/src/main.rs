@@ -8,6 +8,7 @@ mod bench;
 mod browser;
 mod client;
 mod compare;
+mod dynamodb;
 mod fault;
 mod http;
 mod load;

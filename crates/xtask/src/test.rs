@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{
     browser::{self, BrowserOptions},
-    client,
+    client, dynamodb,
     fault::{self, FaultOptions},
     outcome::Outcome,
     shell::{self, run},
@@ -23,11 +23,12 @@ pub(crate) struct TestOptions {
 
 /// Runs every check; the first that fails ends the run.
 pub(crate) fn test(options: &TestOptions) -> Outcome {
-    let steps: [(&str, Step); 6] = [
+    let steps: [(&str, Step); 7] = [
         ("rules", tidy::tidy),
         ("format", || run("cargo", &["fmt", "--all", "--check"])),
         ("lints", lint),
         ("tests", test_code),
+        ("dynamodb", dynamodb::test),
         ("documentation", document),
         ("dependencies", check_dependencies_if_possible),
     ];

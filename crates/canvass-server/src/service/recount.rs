@@ -4,16 +4,21 @@ use std::{collections::HashSet, hash::Hasher, sync::Arc};
 
 use canvass_domain::{
     Poll, PollId, Profile, Sequence, VoterId,
+    limits::OTHER_VALUE,
     record::{Chain, Record, VoteRecord, hexadecimal},
     results::Figure,
-    tally::{Books, Tally},
+    tally::{Books, Breakdown, Tally},
     vote::Operation,
 };
-use canvass_store::{RecordedEntry, Snapshot};
+use canvass_store::{ChainInput, RecordedEntry, Snapshot};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use siphasher::sip::SipHasher13;
 
-use crate::{app::App, service::Failure};
+use crate::{
+    app::App,
+    limits::{RECOUNT_PAUSE, RECOUNT_TRIES_MAX},
+    service::Failure,
+};
 
 /// What a recount found.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -43,6 +48,8 @@ enum ChainState {
     Intact,
     /// At one of them it was another.
     Broken,
+    /// The server's storage does not link records.
+    NotKept,
 }
 
 /// Votes in all and by option.
@@ -79,25 +86,64 @@ impl CountView {
 
 impl App {
     /// Folds a poll's records again, up to where the store stands now, and compares.
+    ///
+    /// # Errors
+    /// Besides the store's: where tallies follow their records, votes that come in faster than both can be read.
     pub(crate) async fn recount(&self, poll: &PollId) -> Result<RecountView, Failure> {
+        for _ in 0..RECOUNT_TRIES_MAX {
+            let (found, is_settled) = self.recount_once(poll).await?;
+            if found.matches {
+                return Ok(found);
+            }
+            if is_settled {
+                tracing::error!(poll = %poll, "the recount does not agree with the stored tally");
+                return Ok(found);
+            }
+            tokio::time::sleep(RECOUNT_PAUSE).await;
+        }
+        Err(Failure::Busy { retry_after: self.store().tally_lag_max() })
+    }
+
+    /// A recount, and whether the store's tally held all records: else a difference may only mean that some came in
+    /// between.
+    async fn recount_once(&self, poll: &PollId) -> Result<(RecountView, bool), Failure> {
         let read = self.store().profile(poll, Profile::default()).await;
         let (snapshot, profile) = read.map_err(|error| self.failed(error))?;
+        let last = snapshot.tally.sequence;
         let mut fold = Fold::new(&snapshot.poll, &self.random());
-        while fold.books.tally.sequence < snapshot.tally.sequence {
+        let mut is_settled = true;
+        loop {
             let after = fold.books.tally.sequence;
-            let page = self.store().records(poll, after).await.map_err(|error| self.failed(error))?;
-            if page.entries.is_empty() {
+            let is_ordered = self.store().tally_lag_max().is_zero();
+            if is_ordered && after >= last {
                 break;
             }
-            page.entries.iter().for_each(|entry| fold.add(entry, snapshot.tally.sequence));
+            let page = self.store().records(poll, after).await.map_err(|error| self.failed(error))?;
+            page.entries.iter().for_each(|entry| fold.add(entry, last));
+            // Numbers that are given when records are read say nothing of which the tally held.
+            is_settled = page.entries.last().is_none_or(|newest| newest.entry.place.sequence <= last);
+            if page.entries.is_empty() || !is_settled {
+                break;
+            }
             // A long recount must not keep this thread's voters waiting.
             tokio::task::yield_now().await;
         }
-        let found = fold.view(snapshot, profile.as_ref());
-        if !found.matches {
-            tracing::error!(poll = %poll, "the recount does not agree with the stored tally");
+        if !self.store().tally_lag_max().is_zero() {
+            take_surplus(&mut fold.books.tally, &snapshot.tally);
         }
-        Ok(found)
+        let found = fold.view(snapshot, profile.as_ref());
+        Ok((found, is_settled || self.store().tally_lag_max().is_zero()))
+    }
+}
+
+/// Which values of a dimension are its surplus depends on the order in which votes were folded. Where that is not the
+/// order of the records, such a dimension is compared by how many gave any value.
+fn take_surplus(recounted: &mut Tally, stored: &Tally) {
+    let given = |breakdown: &Breakdown| breakdown.values.values().map(|count| count.votes).sum::<u64>();
+    for (recounted, stored) in recounted.breakdowns.iter_mut().zip(&stored.breakdowns) {
+        if stored.values.contains_key(OTHER_VALUE) && given(recounted) == given(stored) {
+            recounted.clone_from(stored);
+        }
     }
 }
 
@@ -116,7 +162,7 @@ impl Fold {
         Self {
             books: Books::new(poll),
             chain: [0; 32],
-            chain_state: ChainState::Intact,
+            chain_state: ChainState::NotKept,
             voters: HashSet::default(),
             voter_hash_key: *voter_hash_key,
             double_voters: 0,
@@ -128,15 +174,24 @@ impl Fold {
         if entry.place.sequence > last {
             return;
         }
-        match &entry.record {
+        if let Record::Vote(vote) = &entry.record {
+            self.check_voter(vote);
+        }
+        if let Some(input) = &recorded.chain_input {
+            self.follow_chain(&entry.record, input);
+        }
+        self.books.fold(entry);
+    }
+
+    fn follow_chain(&mut self, record: &Record, input: &ChainInput) {
+        match record {
             Record::Poll(event) if event.chain != hexadecimal(&self.chain) => {
                 self.chain_state = ChainState::Broken;
             }
-            Record::Vote(vote) => self.check_voter(vote),
+            _ if self.chain_state == ChainState::NotKept => self.chain_state = ChainState::Intact,
             _ => {}
         }
-        self.chain = recorded.chain_input.link(&self.chain);
-        self.books.fold(entry);
+        self.chain = input.link(&self.chain);
     }
 
     /// Counts votes that were added where one counted already. An erased vote tells no voter and is not looked at.
@@ -163,7 +218,7 @@ impl Fold {
     fn view(self, snapshot: Snapshot, profile: Option<&Profile>) -> RecountView {
         let agrees = self.books.tally == *snapshot.tally && self.books.profile.as_ref() == profile;
         RecountView {
-            matches: agrees && self.double_voters == 0 && self.chain_state == ChainState::Intact,
+            matches: agrees && self.double_voters == 0 && self.chain_state != ChainState::Broken,
             sequence: snapshot.tally.sequence,
             recounted: CountView::new(&snapshot.poll, Arc::new(self.books.tally)),
             stored: CountView::new(&snapshot.poll, snapshot.tally),

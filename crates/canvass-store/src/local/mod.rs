@@ -400,7 +400,7 @@ fn read_page(shared: &Shared, cell: &PollCell, after: Sequence) -> Result<Record
     if span > positions.len() as u64 * SWEEP_BYTES_PER_RECORD {
         for position in positions {
             let (entry, kind, body) = shared.entry_at(position)?;
-            entries.push(RecordedEntry { entry, chain_input: ChainInput { kind, body } });
+            entries.push(RecordedEntry { entry, chain_input: Some(ChainInput { kind, body }) });
         }
         return Ok(RecordPage { entries });
     }
@@ -427,5 +427,6 @@ fn recorded(record: RecordRef<'_>, cell: &PollCell) -> Result<Option<RecordedEnt
         return Ok(None);
     }
     let (entry, kind) = decode(record)?;
-    Ok(Some(RecordedEntry { entry, chain_input: ChainInput { kind, body: record.body.into() } }))
+    let chain_input = Some(ChainInput { kind, body: record.body.into() });
+    Ok(Some(RecordedEntry { entry, chain_input }))
 }

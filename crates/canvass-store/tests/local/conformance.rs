@@ -2,12 +2,12 @@
 
 use canvass_store::conformance::{TestClock, World};
 
-use crate::support::{Home, TRAITS};
+use crate::support::Home;
 
 async fn open(clock: TestClock) -> World {
     let home = Home::new();
     let (store, _) = home.open(&clock).unwrap();
-    World::new(store, clock, TRAITS, home)
+    World::new(store, clock, home)
 }
 
 canvass_store::conformance!(open);

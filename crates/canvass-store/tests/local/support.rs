@@ -14,13 +14,10 @@ use canvass_domain::{
 use canvass_ledger::{Options, Position, Preparation, testing::SimulatedDisk};
 use canvass_store::{
     PollQuery, Store, StoreError,
-    conformance::{TestClock, Traits, World},
+    conformance::{TestClock, World},
     local::{LocalOptions, LocalStore, OpenError, Opened},
 };
 use tempfile::TempDir;
-
-/// In what the local engine differs: in nothing.
-pub(crate) const TRAITS: Traits = Traits { receipts_have_sequence: true, tally_lag_ms_max: 0 };
 
 /// The smallest segments there are, made when they are needed, so that a few votes fill several and the same commands
 /// give the same operations.
@@ -90,7 +87,7 @@ impl Home {
 
 /// A world on a store that the test keeps too.
 pub(crate) fn world(store: &Arc<LocalStore>, clock: &TestClock) -> World {
-    World::new(Arc::clone(store) as _, clock.clone(), TRAITS, ())
+    World::new(Arc::clone(store) as _, clock.clone(), ())
 }
 
 /// Something done to one of a script's polls, by its place among them.
@@ -170,7 +167,9 @@ pub(crate) async fn portrait(store: &Arc<LocalStore>) -> Vec<String> {
         portrait.push(serde_json::to_string(&*poll).unwrap());
         portrait.push(format!("{:?}", world.check_records(&poll.id).await));
         let records = world.all_records(&poll.id).await.unwrap();
-        let chain = records.iter().fold([0; 32], |chain, recorded| recorded.chain_input.link(&chain));
+        let chain = records
+            .iter()
+            .fold([0; 32], |chain, recorded| recorded.chain_input.as_ref().unwrap().link(&chain));
         portrait.push(hexadecimal(&chain));
         for voter in ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ian"] {
             let read = store.read_vote(&poll.id, &voter.parse().unwrap()).await.unwrap();

@@ -6,10 +6,9 @@ use clap::Args;
 
 use crate::{
     command::doctor::restored_line,
-    config::{ServerArgs, Settings},
+    config::ServerArgs,
     failure::Failure,
     logging,
-    output::counted,
     start::{Server, raise_file_limit, stop_signal},
 };
 
@@ -25,8 +24,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     raise_file_limit();
     let server = Server::start(&settings)?;
     // Nobody may be reading; the server runs all the same.
-    let _ = greet(&server, &settings);
-    if let Some(restored) = &server.opened.restored {
+    let _ = greet(&server);
+    if let Some(restored) = &server.engine.restored {
         tracing::warn!(at = %restored.restored_at, from = %restored.from.display(), "this is a restored server");
     }
     tracing::info!(address = %server.listeners.address(), "serving");
@@ -36,16 +35,14 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
 }
 
 /// Says where the server is and what it found; at the first start also the admin key, this once, and what to do next.
-fn greet(server: &Server, settings: &Settings) -> io::Result<()> {
+fn greet(server: &Server) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let url = server.url();
     writeln!(out, "Canvass listens on {url}")?;
-    let (polls, votes) = (server.opened.polls as u64, server.opened.votes);
-    let (polls, votes) = (counted(polls, "poll"), counted(votes, "vote"));
-    if let Some(restored) = &server.opened.restored {
+    if let Some(restored) = &server.engine.restored {
         writeln!(out, "{}", restored_line(restored))?;
     }
-    writeln!(out, "Data: {} ({polls}, {votes})", settings.data.display())?;
+    writeln!(out, "Data: {}", server.engine.found)?;
     if let Some(key) = &server.made_key {
         write!(out, "{}", first_steps(&url, key))?;
     }

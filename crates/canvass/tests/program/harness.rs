@@ -81,6 +81,14 @@ impl Server {
         (self.process, self.greeting) = (process, greeting);
     }
 
+    /// Starts it again with options of its own.
+    #[cfg(feature = "dynamodb")]
+    pub(crate) fn restart_with(&mut self, arguments: &[&str]) {
+        let (process, greeting) = launch(&self.data(), "127.0.0.1:0", arguments);
+        after(&greeting, "Canvass listens on http://").clone_into(&mut self.address);
+        (self.process, self.greeting) = (process, greeting);
+    }
+
     /// Asks the server to stop, and waits for it; answers with its exit code.
     pub(crate) fn stop(&mut self) -> i32 {
         self.signal(Signal::TERM);
@@ -165,7 +173,7 @@ fn launch(data: &Path, address: &str, arguments: &[&str]) -> (Child, String) {
     for line in lines {
         greeting = greeting + &line + "\n";
         // The greeting ends with the line on the data, and at a first start with the line on this program.
-        let is_first = line.contains("(0 polls");
+        let is_first = line.contains("(0 polls") || line.contains("(new)");
         if (line.starts_with("Data: ") && !is_first) || line.starts_with("The same with this program") {
             break;
         }

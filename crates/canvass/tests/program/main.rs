@@ -7,6 +7,7 @@ mod configuration;
 mod connections;
 mod counts;
 mod durability;
+mod dynamodb;
 mod elections;
 mod exports;
 mod first_steps;

@@ -1,0 +1,26 @@
+//! The engine on DynamoDB and its streams: polls and votes for more than one machine.
+//!
+//! Architecture invariant: a vote is one conditional write of one item that is never changed again, and a counter
+//! changes only together with how far the stream is folded into it. Everything else can be lost, repeated or reordered
+//! and the counts are still exact.
+
+mod client;
+mod codes;
+mod counters;
+mod engine;
+mod folding;
+mod items;
+mod limits;
+mod listing;
+mod options;
+mod polls;
+mod store;
+mod stream;
+mod tables;
+mod tally;
+mod votes;
+
+pub use client::is_local;
+pub use options::Options;
+pub use store::DynamoStore;
+pub use tables::{TableError, create_tables};

@@ -1,0 +1,299 @@
+//! The [`Store`] on DynamoDB.
+
+use std::{
+    future::Future,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use canvass_domain::{
+    Poll, PollId, Profile, Sequence, VoterId,
+    code::CodeHash,
+    decide::PollCommand,
+    key::Key,
+    poll::{NewPoll, Status},
+    record::Setting,
+    vote::{StoredVote, VoteCommand},
+};
+use canvass_store::{
+    Health, Pending, PollCursor, PollPage, PollQuery, RecordPage, Snapshot, Store, StoreError, VoteResult,
+    limits::POLLS_PAGE_MAX, local::Clock,
+};
+use tokio::{runtime::Handle, sync::watch, task::JoinSet};
+
+use crate::{
+    client::{Clients, Failed},
+    engine::{ALL, Engine},
+    items::{Head, key, string, text},
+    options::Options,
+    stream::Task,
+    tables::{BY_STATUS, Names, TableError, find_stream},
+};
+
+/// A store on DynamoDB. What it is asked runs on the runtime that it was opened on, and is finished even if nobody waits
+/// for it any more: a caller who is gone leaves no vote half asked for.
+pub struct DynamoStore {
+    engine: Arc<Engine>,
+    runtime: Handle,
+    _tasks: JoinSet<()>,
+}
+
+impl DynamoStore {
+    /// Opens the tables, which must be there, and starts the tasks: the stream's, the steps that time takes, and
+    /// telling those who watch. They end when the store is dropped.
+    ///
+    /// # Errors
+    /// See [`TableError`].
+    pub async fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Self, TableError> {
+        let clients = Clients::new(&options).await;
+        let names = Names::new(&options.table_prefix);
+        let stream = find_stream(&clients, &names).await?;
+        let engine = Arc::new(Engine::new(clients, names, options, clock));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Task::new(Arc::clone(&engine), stream).run());
+        tasks.spawn(keep_time(Arc::clone(&engine)));
+        tasks.spawn(keep_watchers(Arc::clone(&engine)));
+        Ok(Self { engine, runtime: Handle::current(), _tasks: tasks })
+    }
+
+    /// Gives back the lease on the stream, so that another server can go on with the tally at once.
+    pub async fn close(&self) {
+        const CLOSING_WAIT_MAX: Duration = Duration::from_secs(3);
+        self.engine.closing.notify_one();
+        if tokio::time::timeout(CLOSING_WAIT_MAX, self.engine.closed.notified()).await.is_err() {
+            tracing::warn!("the stream's task did not end in time");
+        }
+    }
+
+    fn run<T, F>(&self, work: impl FnOnce(Arc<Engine>) -> F) -> Pending<'static, T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let running = self.runtime.spawn(work(Arc::clone(&self.engine)));
+        Box::pin(async move { running.await.unwrap_or(Err(StoreError::OutcomeUnknown)) })
+    }
+}
+
+/// Takes the steps that time makes due, and gives memory back.
+async fn keep_time(engine: Arc<Engine>) {
+    loop {
+        if let Err(error) = engine.take_due_steps().await {
+            tracing::warn!(%error, "scheduled steps were not looked for");
+        }
+        engine.listings.sweep();
+        tokio::time::sleep(engine.options.poll_age_max).await;
+    }
+}
+
+/// Tells those who watch.
+async fn keep_watchers(engine: Arc<Engine>) {
+    loop {
+        tokio::select! {
+            () = engine.tallies.folded.notified() => {}
+            () = tokio::time::sleep(engine.options.tally_age_max) => {}
+        }
+        engine.tell_watchers().await;
+    }
+}
+
+impl Store for DynamoStore {
+    fn create_poll<'a>(
+        &'a self,
+        request: NewPoll,
+        given_id: PollId,
+        actor: &'a str,
+    ) -> Pending<'a, Arc<Poll>> {
+        let actor = actor.to_owned();
+        self.run(|engine| async move { engine.create_poll(request, given_id, &actor).await })
+    }
+
+    fn change_poll<'a>(
+        &'a self,
+        poll: &'a PollId,
+        command: PollCommand,
+        expected: Option<u64>,
+        actor: &'a str,
+    ) -> Pending<'a, Arc<Poll>> {
+        let (poll, actor) = (poll.clone(), actor.to_owned());
+        self.run(|engine| async move { engine.change_poll(&poll, command, expected, &actor).await })
+    }
+
+    fn add_codes<'a>(&'a self, poll: &'a PollId, hashes: Vec<CodeHash>, actor: &'a str) -> Pending<'a, ()> {
+        let (poll, actor) = (poll.clone(), actor.to_owned());
+        self.run(|engine| async move { engine.add_codes(&poll, hashes, &actor).await })
+    }
+
+    fn poll<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Arc<Poll>> {
+        let poll = poll.clone();
+        self.run(|engine| async move { Ok(Arc::clone(&engine.head(&poll).await?.0.poll)) })
+    }
+
+    fn list_polls(&self, query: PollQuery) -> Pending<'_, PollPage> {
+        self.run(|engine| async move { engine.list_polls(query).await })
+    }
+
+    fn vote<'a>(&'a self, poll: &'a PollId, commands: Vec<VoteCommand>) -> Pending<'a, Vec<VoteResult>> {
+        let poll = poll.clone();
+        self.run(|engine| async move { engine.vote(&poll, commands).await })
+    }
+
+    fn read_vote<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId) -> Pending<'a, Option<StoredVote>> {
+        let (poll, voter) = (poll.clone(), voter.clone());
+        self.run(|engine| async move { engine.read_vote(&poll, &voter).await })
+    }
+
+    fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot> {
+        let poll = poll.clone();
+        self.run(|engine| async move { engine.tally(&poll).await })
+    }
+
+    fn profile<'a>(&'a self, poll: &'a PollId, _into: Profile) -> Pending<'a, (Snapshot, Option<Profile>)> {
+        let poll = poll.clone();
+        self.run(|engine| async move { engine.profile(&poll).await })
+    }
+
+    fn records<'a>(&'a self, poll: &'a PollId, after: Sequence) -> Pending<'a, RecordPage> {
+        let poll = poll.clone();
+        self.run(|engine| async move { engine.records(&poll, after).await })
+    }
+
+    fn watch<'a>(&'a self, poll: &'a PollId) -> Pending<'a, watch::Receiver<Sequence>> {
+        let poll = poll.clone();
+        self.run(|engine| async move { engine.watch(&poll).await })
+    }
+
+    fn keys(&self) -> Pending<'_, Vec<Arc<Key>>> {
+        self.run(|engine| async move { engine.keys().await })
+    }
+
+    fn put_key(&self, key: Key) -> Pending<'_, ()> {
+        self.run(|engine| async move { engine.put_key(&key).await })
+    }
+
+    fn setting(&self, setting: Setting) -> Pending<'_, String> {
+        self.run(|engine| async move { engine.setting(setting).await })
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
+    fn health(&self) -> Health {
+        let figures = &self.engine.figures;
+        let figures = vec![
+            ("canvass_dynamodb_votes_total", figures.votes_written.load(Ordering::Relaxed) as f64),
+            ("canvass_dynamodb_folded_total", figures.records_folded.load(Ordering::Relaxed) as f64),
+            ("canvass_dynamodb_unreadable_total", figures.records_unreadable.load(Ordering::Relaxed) as f64),
+            ("canvass_dynamodb_retries_total", self.engine.clients.retries() as f64),
+            ("canvass_dynamodb_folds", f64::from(u8::from(figures.is_folding.load(Ordering::Relaxed)))),
+        ];
+        Health { trouble: None, figures }
+    }
+
+    fn tally_lag_max(&self) -> Duration {
+        // The window, the age of what is shown, and as much again for what DynamoDB takes.
+        let Options { window, tally_age_max, lease_lost, .. } = &self.engine.options;
+        2 * (*window + *tally_age_max) + *lease_lost
+    }
+}
+
+impl Engine {
+    /// Polls, newest first, from the index: it follows the polls by a moment.
+    async fn list_polls(&self, query: PollQuery) -> Result<PollPage, StoreError> {
+        const STATUSES: [Status; 7] = [
+            Status::Draft,
+            Status::Scheduled,
+            Status::Open,
+            Status::Paused,
+            Status::Closed,
+            Status::Certified,
+            Status::Archived,
+        ];
+        let limit = query.limit.clamp(1, POLLS_PAGE_MAX);
+        let statuses = query.status.map_or(STATUSES.to_vec(), |status| vec![status]);
+        let after = query.cursor.as_ref().map_or(String::new(), |cursor| {
+            format!("{:020}#{}", i64::MAX - cursor.created_at.microseconds(), cursor.id)
+        });
+        let pages = statuses.into_iter().map(|status| self.list_status(status, &after, limit + 1));
+        let mut found: Vec<_> =
+            futures_util::future::try_join_all(pages).await?.into_iter().flatten().collect();
+        found.sort_by(|one, other| one.0.cmp(&other.0));
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let polls: Vec<_> = found.into_iter().map(|(_, poll)| poll).collect();
+        let last = polls.last().filter(|_| has_more);
+        let next = last.map(|poll| PollCursor { created_at: poll.created_at, id: poll.id.clone() });
+        Ok(PollPage { polls, next })
+    }
+
+    async fn list_status(
+        &self,
+        status: Status,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Arc<Poll>)>, StoreError> {
+        let request = self
+            .clients
+            .tables
+            .query()
+            .table_name(&self.names.main)
+            .index_name(BY_STATUS)
+            .key_condition_expression("#status = :status AND age > :after")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":status", string(status.name()))
+            .expression_attribute_values(":after", string(if after.is_empty() { " " } else { after }));
+        let (mut found, mut from) = (Vec::new(), None);
+        while found.len() < limit {
+            let left = i32::try_from(limit - found.len()).unwrap_or(i32::MAX);
+            let page = request.clone().limit(left).set_exclusive_start_key(from);
+            let page = self.clients.read(|| page.clone().send()).await?;
+            for item in page.items() {
+                found.push((text(item, "age")?.to_owned(), Head::decode(item)?.poll));
+            }
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError> {
+        let items = self.query(&self.names.main, "keys", ALL).await?;
+        let read = |item| {
+            serde_json::from_str(text(item, "key")?)
+                .map(Arc::new)
+                .map_err(|error| crate::items::damaged(item, &error.to_string()))
+        };
+        items.iter().map(read).collect()
+    }
+
+    async fn put_key(&self, made: &Key) -> Result<(), StoreError> {
+        let mut item = key("keys", made.id.as_str());
+        let json = serde_json::to_string(made)
+            .map_err(|error| StoreError::Corrupt(format!("a key cannot be written: {error}")))?;
+        item.insert("key".to_owned(), string(json));
+        self.put_plain(item).await
+    }
+
+    async fn setting(&self, setting: Setting) -> Result<String, StoreError> {
+        let mut item = key("settings", setting.name);
+        item.insert("value".to_owned(), string(setting.value.clone()));
+        let request = self
+            .clients
+            .tables
+            .put_item()
+            .table_name(&self.names.main)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match self.clients.ask(|| request.clone().send()).await {
+            Ok(_) => Ok(setting.value),
+            Err(Failed::Service(PutItemError::ConditionalCheckFailedException(refused))) => {
+                let there = refused.item().ok_or_else(|| StoreError::busy("a setting was not told"))?;
+                Ok(text(there, "value")?.to_owned())
+            }
+            Err(failed) => Err(failed.into_store_error()),
+        }
+    }
+}
