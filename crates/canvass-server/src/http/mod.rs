@@ -94,6 +94,7 @@ pub fn router(app: App) -> Router {
         .on(Method::GET, "/p/{poll}/receipt", ReadVotes, pages::read_receipt)
         .on(Method::GET, "/p/{poll}/results", Api, pages::read_results)
         .on(Method::GET, "/p/{poll}/projector", Api, pages::read_projector)
+        .on(Method::GET, "/p/{poll}/analytics", Api, pages::read_analytics)
         .on(Method::GET, "/assets/{name}", Free, pages::read_asset)
         .on(Method::GET, "/problems", Free, pages::list_problems)
         .on(Method::GET, "/problems/{kind}", Free, pages::read_problem)

@@ -286,7 +286,7 @@ fn row(poll: &Poll, vote: &StoredVote) -> Vec<Vec<u8>> {
 }
 
 /// A cell that no spreadsheet takes for a formula: one that begins like one gets an apostrophe in front.
-fn guarded(text: &str) -> Vec<u8> {
+pub(crate) fn guarded(text: &str) -> Vec<u8> {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let mut cell = Vec::with_capacity(text.len() + 1);
     if is_formula {
@@ -297,7 +297,7 @@ fn guarded(text: &str) -> Vec<u8> {
 }
 
 /// Appends a row by RFC 4180.
-fn write_row(piece: &mut Vec<u8>, row: &[Vec<u8>]) {
+pub(crate) fn write_row(piece: &mut Vec<u8>, row: &[Vec<u8>]) {
     for (index, cell) in row.iter().enumerate() {
         if index > 0 {
             piece.push(b',');

@@ -32,8 +32,14 @@ macro_rules! asset {
 }
 
 /// Every asset.
-static ASSETS: [LazyLock<Asset>; 4] =
-    [asset!("canvass.css"), asset!("times.js"), asset!("live.js"), asset!("embed.js")];
+static ASSETS: [LazyLock<Asset>; 6] = [
+    asset!("canvass.css"),
+    asset!("times.js"),
+    asset!("live.js"),
+    asset!("embed.js"),
+    asset!("analytics.css"),
+    asset!("analytics.js"),
+];
 
 impl Asset {
     fn new(file: &'static str, text: &'static str) -> Self {

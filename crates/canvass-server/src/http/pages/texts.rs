@@ -121,7 +121,7 @@ impl PageTexts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use toml::{Table, Value};
@@ -161,7 +161,7 @@ mod tests {
     }
 
     /// The places of each text. In a plural the number may go without saying, as in \"one\".
-    fn places(file: &str) -> BTreeMap<String, BTreeSet<String>> {
+    pub(crate) fn places(file: &str) -> BTreeMap<String, BTreeSet<String>> {
         let table: Table = file.parse().expect("TOML");
         let mut places = BTreeMap::new();
         for (section, texts) in &table {
