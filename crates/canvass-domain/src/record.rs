@@ -224,6 +224,18 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
+/// The bytes that a text writes in lower-case hexadecimal.
+pub fn unhexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != N * 2 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[index * 2..index * 2 + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
 /// Appends what every body begins with.
 pub fn encode_place(into: &mut Vec<u8>, place: Place) {
     put_varint(into, u64::from(place.poll));

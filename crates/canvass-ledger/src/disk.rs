@@ -47,6 +47,7 @@ pub trait DiskFile: Send + Sync {
 #[derive(Debug)]
 pub struct FileDisk {
     directory: PathBuf,
+    is_read_only: bool,
 }
 
 impl FileDisk {
@@ -59,7 +60,12 @@ impl FileDisk {
                 File::open(parent)?.sync_all()?;
             }
         }
-        Ok(Self { directory })
+        Ok(Self { directory, is_read_only: false })
+    }
+
+    /// The disk in a directory that exists, opened for reading alone: it needs no right to write there.
+    pub fn read_only(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), is_read_only: true }
     }
 
     /// The directory.
@@ -83,7 +89,9 @@ impl Disk for FileDisk {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OpenOptions::new().read(true).write(true).open(self.directory.join(name))?))
+        let mut options = OpenOptions::new();
+        options.read(true).write(!self.is_read_only);
+        Ok(Box::new(options.open(self.directory.join(name))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -6,11 +6,13 @@
 //! here; `docs/ledger-format.md` says what they look like on disk.
 
 mod batch;
+mod beside;
 mod disk;
 mod error;
 mod format;
 mod ledger;
 pub mod limits;
+mod mirror;
 mod position;
 mod preparation;
 mod reader;
@@ -25,6 +27,7 @@ pub use disk::{Disk, DiskFile, FileDisk};
 pub use error::{AppendError, Damage, Fault, OpenError, PushError, ReadError};
 pub use format::{Erasable, RecordRef};
 pub use ledger::{Cut, Ledger, Options, Recovery};
+pub use mirror::{Mirror, MirrorError};
 pub use position::Position;
 pub use preparation::Preparation;
 pub use reader::{Reader, RecordBuffer};

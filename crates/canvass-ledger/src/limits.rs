@@ -31,3 +31,12 @@ pub(crate) const READ_BYTES: usize = 512;
 
 /// Milliseconds between attempts to make the next segment on a disk that was full.
 pub(crate) const RETRY_MS: u64 = 1000;
+
+/// Milliseconds between looks at what another program may be writing just now.
+pub(crate) const SETTLE_MS: u64 = 25;
+
+/// How often that is looked at again before it counts as damage.
+pub(crate) const SETTLE_TRIES: u32 = 40;
+
+/// Records that are erased in a copy between two syncs.
+pub(crate) const ERASED_TOGETHER_MAX: usize = 65_536;

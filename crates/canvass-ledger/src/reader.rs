@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     durable_end: AtomicU64,
     /// One erasure at a time: its two steps must not mix with another's.
     erasure: Mutex<()>,
+    /// How many erasures have ended.
+    erasures: AtomicU64,
 }
 
 impl Shared {
@@ -37,6 +39,7 @@ impl Shared {
             segments: RwLock::new(segments),
             durable_end: AtomicU64::new(end.get()),
             erasure: Mutex::new(()),
+            erasures: AtomicU64::new(0),
         }
     }
 
@@ -82,6 +85,19 @@ impl Reader {
     /// Where the durable part ends for now.
     pub fn durable_end(&self) -> Position {
         self.shared.durable_end()
+    }
+
+    /// The segment that holds a position, and where its batches end for now.
+    pub(crate) fn segment_of(&self, position: Position) -> (Arc<Segment>, Position) {
+        self.shared.segment_of(position, self.durable_end())
+    }
+
+    /// The segments that hold what lies before `to`, each with where that ends; always the first.
+    pub(crate) fn segments_up_to(&self, to: Position) -> Vec<(Arc<Segment>, Position)> {
+        let segments = self.shared.segments.read();
+        let ends = segments.iter().skip(1).map(|next| next.base.min(to)).chain([to]);
+        let with_ends = segments.iter().cloned().zip(ends);
+        with_ends.filter(|(segment, _)| segment.base < to || segment.base == Position::ZERO).collect()
     }
 
     /// Reads and verifies the record at a position: one read in the usual case, two for a record of over 512 bytes.
@@ -188,7 +204,14 @@ impl Reader {
         // Were another portion to reach the disk before it, the rest would look damaged.
         self.overwrite(parts.iter().map(|part| (part, part.offset, part.first)))?;
         let further = parts.iter().filter(|part| part.rest > 0);
-        self.overwrite(further.map(|part| (part, part.offset + part.first as u64, part.rest)))
+        self.overwrite(further.map(|part| (part, part.offset + part.first as u64, part.rest)))?;
+        self.shared.erasures.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// How many erasures have ended since the ledger was opened: when it has grown, a copy must be compared again.
+    pub fn erasures(&self) -> u64 {
+        self.shared.erasures.load(Ordering::Acquire)
     }
 
     /// Where the erasable parts of the records lie, whether or not they have been erased.

@@ -39,7 +39,7 @@ pub(crate) fn examine(disk: &dyn Disk, verified_to: Position) -> Result<Examined
     Ok(examined)
 }
 
-fn open_segments(disk: &dyn Disk) -> Result<Vec<Segment>, OpenError> {
+pub(crate) fn open_segments(disk: &dyn Disk) -> Result<Vec<Segment>, OpenError> {
     let mut bases: Vec<Position> = disk.list()?.iter().filter_map(|name| base_of_name(name)).collect();
     bases.sort_unstable();
     bases.into_iter().map(|base| open_segment(disk, base)).collect()
@@ -95,7 +95,7 @@ fn check_seals(segments: &[Segment]) -> Result<bool, OpenError> {
     Ok(is_last_but_one_sealed)
 }
 
-fn missing(base: Position) -> Damage {
+pub(crate) fn missing(base: Position) -> Damage {
     Damage { segment: segment_name(base), offset: 0, position: base, fault: Fault::SegmentMissing }
 }
 
@@ -132,7 +132,7 @@ fn scan(examined: &mut Examined, from: Position) -> Result<(), OpenError> {
 }
 
 /// Whether a batch ends at `position`, or the segment begins there.
-fn ends_batch(segment: &Segment, position: Position) -> io::Result<bool> {
+pub(crate) fn ends_batch(segment: &Segment, position: Position) -> io::Result<bool> {
     let offset = segment.offset_of(position);
     if position == segment.base || offset > segment.seal_offset() {
         return Ok(position == segment.base);
@@ -143,7 +143,11 @@ fn ends_batch(segment: &Segment, position: Position) -> io::Result<bool> {
 }
 
 /// Where the batch at `at` ends, if it is sound; nothing at the end and where something is wrong.
-fn sound_batch_end(window: &mut Window, segment: &Segment, at: Position) -> io::Result<Option<Position>> {
+pub(crate) fn sound_batch_end(
+    window: &mut Window,
+    segment: &Segment,
+    at: Position,
+) -> io::Result<Option<Position>> {
     let offset = segment.offset_of(at);
     let Some(found) = window.batch(segment, offset, segment.seal_offset())? else { return Ok(None) };
     let is_sound = check_batch(found.bytes, found.header, sector_offset(offset)).is_ok();
@@ -173,7 +177,7 @@ fn check_rest_of_sealed(segment: &Segment, at: Position, next_base: Position) ->
 }
 
 /// What is to be cut from the last segment, whose last sound batch ends at `at`.
-fn find_cut(segment: &Segment, at: Position) -> Result<Option<Cut>, OpenError> {
+pub(crate) fn find_cut(segment: &Segment, at: Position) -> Result<Option<Cut>, OpenError> {
     let Some(tail) = read_tail(segment, at)? else { return Ok(None) };
     match judge(&tail, at, sector_offset(segment.offset_of(at))) {
         // One write cannot have reached so far.

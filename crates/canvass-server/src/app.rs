@@ -23,6 +23,7 @@ use crate::{
         limiting::{AddressLimits, EdgeClock},
         live::Broadcasts,
         results::ResultsReady,
+        sessions::EndedSessions,
     },
 };
 
@@ -80,6 +81,7 @@ pub(crate) struct Parts {
     pub(crate) breakdowns: BreakdownsShown,
     pub(crate) crossings: Crossings,
     pub(crate) live: Broadcasts,
+    pub(crate) ended_sessions: EndedSessions,
     pub(crate) metrics: Metrics,
     device_secret: OnceCell<DeviceSecret>,
 }
@@ -106,6 +108,7 @@ impl App {
             breakdowns: BreakdownsShown::default(),
             crossings: Crossings::default(),
             live: Broadcasts::default(),
+            ended_sessions: EndedSessions::default(),
             metrics: Metrics::default(),
             device_secret: OnceCell::new(),
             settings,

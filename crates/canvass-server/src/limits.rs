@@ -92,6 +92,12 @@ pub const KEY_NAME_BYTES_MAX: usize = 200;
 pub const RATE_MAX: u32 = 1_000_000;
 /// Hours that a key's older secret is still accepted for, unless the caller says otherwise.
 pub const ROTATION_HOURS_DEFAULT: i64 = 24;
+/// Polls that a search of the console looks through, newest first.
+pub const POLLS_SEARCHED_MAX: usize = 10_000;
+/// Seconds that a session of the console lasts: a working day.
+pub const SESSION_SECONDS_MAX: i64 = 12 * 3_600;
+/// Sessions that were signed out before their time and are remembered; past this, those whose time is over are forgotten.
+pub const SESSIONS_ENDED_MAX: usize = 10_000;
 /// Client addresses whose rates are remembered at once. Past this, new ones are told that the server is busy.
 pub const ADDRESSES_MAX: usize = 262_144;
 /// Votes of one address without a key.

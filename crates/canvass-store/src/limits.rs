@@ -1,5 +1,7 @@
 //! Every bound of the engines, in one place.
 
+use std::time::Duration;
+
 /// Records that one page of [`Store::records`](crate::Store::records) holds at most.
 pub const RECORDS_PAGE: usize = 4_096;
 /// Votes that may wait for the writer at once; more are turned away with 503.
@@ -16,3 +18,7 @@ pub const POLLS_PAGE_MAX: usize = 200;
 pub const POLLS_MAX: usize = 1_000_000;
 /// Distinct ballots of a poll that are copied on the spot; more are copied by a thread that may take its time.
 pub const COPIED_AT_ONCE_MAX: usize = 1_000;
+/// How old a backup's own note of the time may become while nothing happens.
+pub const BACKUP_NOTE_AGE_SECONDS_MAX: i64 = 60;
+/// Pause after a backup failed: what keeps it from working seldom passes in seconds.
+pub const BACKUP_RETRY_PAUSE: Duration = Duration::from_mins(1);

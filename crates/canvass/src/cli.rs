@@ -5,8 +5,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     client::Client,
     command::{
-        completions, config, count, demo, doctor, export, import, key, man, poll, recount, results, serve,
-        vote,
+        backup, completions, config, count, demo, doctor, export, import, key, man, poll, recount, restore,
+        results, serve, vote,
     },
     config::ClientFile,
     failure::Failure,
@@ -26,7 +26,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the server
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Run a server with four lively polls and simulated voters, to look at
     Demo(demo::DemoArgs),
     /// Create polls and lead them through their life
@@ -45,6 +45,10 @@ pub(crate) enum Command {
     Count(Box<count::CountArgs>),
     /// Make and revoke API keys
     Key(key::KeyArgs),
+    /// Bring a backup of a data directory up to date, also while a server uses it
+    Backup(backup::BackupArgs),
+    /// Make a data directory of a backup, as it was at any moment
+    Restore(restore::RestoreArgs),
     /// Check a data directory, while no server uses it, and say what was found
     Doctor(doctor::DoctorArgs),
     /// Check or print the configuration

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod count;
@@ -11,6 +12,7 @@ pub(crate) mod key;
 pub(crate) mod man;
 pub(crate) mod poll;
 pub(crate) mod recount;
+pub(crate) mod restore;
 pub(crate) mod results;
 pub(crate) mod serve;
 pub(crate) mod vote;
@@ -25,7 +27,7 @@ use crate::{
 /// Does what the command line asks.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Demo(args) => demo::run(&args),
         Command::Poll(args) => wait(poll::run(args)),
         Command::Vote(args) => wait(vote::run(args)),
@@ -35,6 +37,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Recount(args) => wait(recount::run(args)),
         Command::Count(args) => count::run(&args),
         Command::Key(args) => wait(key::run(args)),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config(args) => config::run(args),
         Command::Completions(args) => completions::run(&args),

@@ -13,6 +13,7 @@ use std::{
 };
 
 use canvass_domain::key::Rate;
+use canvass_export::Schedule;
 use canvass_server::{Origins, serve::ServeOptions};
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +95,30 @@ options! {
     /// Directory of the data; made if it is missing
     #[arg(value_name = "DIR")]
     data: PathBuf = "./canvass-data", "CANVASS_DATA";
+    /// Folder in which a backup is kept up to date while the server runs
+    #[arg(value_name = "FOLDER")]
+    backup_to: OptionalPath = "", "CANVASS_BACKUP_TO";
+    /// Seconds between looks for something new to back up
+    #[arg(value_name = "SECONDS")]
+    backup_seconds: NonZeroU64 = "5", "CANVASS_BACKUP_SECONDS";
+    /// Folder that polls are exported to by a schedule
+    #[arg(value_name = "FOLDER")]
+    export_to: OptionalPath = "", "CANVASS_EXPORT_TO";
+    /// When polls that have changed are exported: five fields of cron, and a zone
+    #[arg(value_name = "CRON ZONE")]
+    export_schedule: ExportSchedule = "0 * * * * UTC", "CANVASS_EXPORT_SCHEDULE";
+    /// How voters are named in these exports: given, pseudonyms or omitted
+    #[arg(value_name = "HOW")]
+    export_voters: ExportVoters = "given", "CANVASS_EXPORT_VOTERS";
+    /// Where the exported files can be fetched from, for the manifest of QuickSight, such as s3://bucket
+    #[arg(value_name = "URL")]
+    export_url: String = "", "CANVASS_EXPORT_URL";
+    /// Minutes after which a snapshot of all results is exported, if something changed; 0 is never
+    #[arg(value_name = "MINUTES")]
+    snapshot_minutes: u32 = "60", "CANVASS_SNAPSHOT_MINUTES";
+    /// Votes after which a snapshot of all results is exported; 0 is never
+    #[arg(value_name = "NUMBER")]
+    snapshot_votes: u64 = "0", "CANVASS_SNAPSHOT_VOTES";
     /// Address to listen on; port 0 takes a free one
     #[arg(value_name = "ADDRESS:PORT")]
     listen: SocketAddr = "127.0.0.1:8080", "CANVASS_LISTEN";
@@ -232,6 +257,11 @@ impl Settings {
         Self::merge(given, File::default())
     }
 
+    /// The pause between looks for something new to back up.
+    pub(crate) fn backup_pause(&self) -> Duration {
+        seconds(self.backup_seconds)
+    }
+
     /// What the connections are held to.
     pub(crate) fn serve_options(&self) -> ServeOptions {
         let usual = ServeOptions::default();
@@ -262,6 +292,84 @@ impl Settings {
 
 fn seconds(number: NonZeroU64) -> Duration {
     Duration::from_secs(number.get())
+}
+
+/// A file or folder, or none where the text is empty.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "String")]
+pub(crate) struct OptionalPath(Option<PathBuf>);
+
+impl OptionalPath {
+    /// The path, if there is one.
+    pub(crate) fn get(&self) -> Option<&Path> {
+        self.0.as_deref()
+    }
+}
+
+impl From<String> for OptionalPath {
+    fn from(text: String) -> Self {
+        Self((!text.is_empty()).then(|| text.into()))
+    }
+}
+
+impl FromStr for OptionalPath {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(text.to_owned().into())
+    }
+}
+
+/// When exports are due.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ExportSchedule(pub(crate) Schedule);
+
+impl FromStr for ExportSchedule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl TryFrom<String> for ExportSchedule {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl Serialize for ExportSchedule {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// How scheduled exports name voters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ExportVoters {
+    /// As they were given.
+    Given,
+    /// By a keyed hash.
+    Pseudonyms,
+    /// Not at all.
+    Omitted,
+}
+
+impl FromStr for ExportVoters {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "given" => Ok(Self::Given),
+            "pseudonyms" => Ok(Self::Pseudonyms),
+            "omitted" => Ok(Self::Omitted),
+            _ => Err("write given, pseudonyms or omitted"),
+        }
+    }
 }
 
 /// The admin key, which is never printed.
@@ -365,7 +473,7 @@ mod tests {
     #[test]
     fn every_default_parses() {
         let settings = Settings::merge(Given::default(), File::default());
-        assert_eq!(settings.rows().len(), 18);
+        assert_eq!(settings.rows().len(), 26);
     }
 
     #[test]

@@ -26,3 +26,7 @@ pub(crate) const IMPORT_TRIES_MAX: u32 = 8;
 pub(crate) const REASONS_SHOWN_MAX: usize = 10;
 /// Polls that are asked for at once when all are listed.
 pub(crate) const POLLS_PAGE: usize = 200;
+/// Pause between looks at whether an export is due.
+pub(crate) const EXPORT_PAUSE: Duration = Duration::from_secs(1);
+/// Pause after an export failed.
+pub(crate) const EXPORT_RETRY_PAUSE: Duration = Duration::from_mins(1);

@@ -5,6 +5,7 @@ mod client;
 mod command;
 mod config;
 mod edge;
+mod exports;
 mod failure;
 mod import;
 mod limits;

@@ -9,7 +9,7 @@ use canvass_server::{
 use canvass_store::local::{LocalOptions, LocalStore, OpenError, Opened};
 use tokio::runtime::Builder;
 
-use crate::{config::Settings, edge, failure::Failure};
+use crate::{config::Settings, edge, exports::Exports, failure::Failure};
 
 /// A server that is about to serve.
 pub(crate) struct Server {
@@ -21,6 +21,7 @@ pub(crate) struct Server {
     pub(crate) made_key: Option<String>,
     app: App,
     store: Arc<LocalStore>,
+    exports: Option<Exports>,
 }
 
 impl Server {
@@ -30,13 +31,20 @@ impl Server {
         let options = LocalOptions::new(&settings.data, edge::random());
         let (store, opened) = LocalStore::open(&options, Arc::new(move || edge.now()))
             .map_err(|error| not_opened(settings, &error))?;
+        if let Some(folder) = settings.backup_to.get() {
+            let clock = Arc::new(|| SystemEdge::default().now());
+            store
+                .back_up_to(folder, settings.backup_pause(), clock)
+                .map_err(|error| Failure::failed(error.to_string()))?;
+        }
         let store = Arc::new(store);
         let listeners = Listeners::bind(settings.listen, settings.serve_options())
             .map_err(|error| Failure::failed(error.to_string()))?;
         let app = App::new(store.clone(), SystemEdge::default(), settings.service_settings());
         let made_key = block_on(app.bootstrap())?
             .map_err(|error| Failure::failed(format!("the API keys cannot be read or made: {error}")))?;
-        Ok(Self { listeners, opened, made_key, app, store })
+        let exports = Exports::start(settings, store.clone())?;
+        Ok(Self { listeners, opened, made_key, app, store, exports })
     }
 
     /// Serves until `shutdown` is done, and leaves the data directory in order.
@@ -50,6 +58,7 @@ impl Server {
             .listeners
             .serve(router(self.app), shutdown)
             .map_err(|error| Failure::failed(error.to_string()))?;
+        drop(self.exports);
         self.store.close();
         Ok(drained)
     }

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "a tool that runs and times programs is its own edge")]
 
 mod bench;
+mod browser;
 mod client;
 mod compare;
 mod fault;
@@ -43,6 +44,8 @@ enum Command {
     Deny,
     /// Breaks a real server in every way that it promises to bear, and counts the votes afterwards.
     Fault(fault::FaultOptions),
+    /// Votes and watches in a real browser (Chromium), checks every page with axe-core, and keeps pictures.
+    Browser(browser::BrowserOptions),
     /// Tests the module for applications by Node, against a real server.
     Client,
     /// Counts generated elections with independent programs from PyPI as well, and compares.
@@ -70,6 +73,7 @@ fn run(command: Command) -> Outcome {
         Command::Tidy => tidy::tidy(),
         Command::Deny => test::deny(),
         Command::Fault(options) => fault::fault(&options),
+        Command::Browser(options) => browser::browser(&options),
         Command::Client => client::test(&shell::build_canvass("dev")?),
         Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),

@@ -8,7 +8,15 @@ use crate::{
 };
 
 /// What is installed, each at the version that the figures were taken with.
-const PACKAGES: [&str; 3] = ["pyrankvote==2.0.6", "pref_voting==1.18.2", "starvote==2.1.6"];
+const PACKAGES: [&str; 7] = [
+    "pyrankvote==2.0.6",
+    "pref_voting==1.18.2",
+    "starvote==2.1.6",
+    "duckdb==2.0.0",
+    "openpyxl==3.1.5",
+    "pandas==3.1.1",
+    "pyarrow==26.0.1",
+];
 
 /// The Python with the packages; none, and it is said, where Python or its registry is not there.
 ///

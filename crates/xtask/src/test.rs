@@ -5,6 +5,7 @@ use std::{process::Command, time::Instant};
 use clap::Args;
 
 use crate::{
+    browser::{self, BrowserOptions},
     client,
     fault::{self, FaultOptions},
     outcome::Outcome,
@@ -35,6 +36,7 @@ pub(crate) fn test(options: &TestOptions) -> Outcome {
     }
     // The tests have built it.
     let program = shell::canvass_in(&shell::target()?, "dev");
+    timed("browser", || browser::browser(&BrowserOptions::for_tests(program.clone())))?;
     timed("client", || client::test(&program))?;
     if options.without_faults {
         return Ok(());

@@ -7,6 +7,7 @@ mod damage;
 mod erasing;
 mod failures;
 mod golden;
+mod mirroring;
 mod power;
 mod properties;
 mod support;

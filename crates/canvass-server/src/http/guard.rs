@@ -37,6 +37,10 @@ pub struct PeerAddress(pub IpAddr);
 /// The cookie by which a device is known.
 pub(crate) const DEVICE_COOKIE: &str = "canvass_device";
 
+/// The cookie of a session. Its prefix has browsers take it only over HTTPS or from this machine, and only from this
+/// very host (RFC 6265bis, section 4.1.3.2).
+pub(crate) const SESSION_COOKIE: &str = "__Host-canvass_session";
+
 /// How a family of routes says a refusal.
 #[derive(Clone, Copy)]
 pub(crate) enum Refuse {
@@ -67,12 +71,20 @@ impl Refuse {
 pub(crate) struct Routes {
     app: App,
     refuse: Refuse,
+    knows_sessions: bool,
     router: Router<App>,
 }
 
 impl Routes {
     pub(crate) fn new(app: &App, refuse: Refuse) -> Self {
-        Self { app: app.clone(), refuse, router: Router::new() }
+        Self { app: app.clone(), refuse, knows_sessions: false, router: Router::new() }
+    }
+
+    /// From here on, whoever has signed in at the console asks with that key. Only for pages: what changes anything must
+    /// make sure that a page of this server sent it.
+    pub(crate) fn with_sessions(mut self) -> Self {
+        self.knows_sessions = true;
+        self
     }
 
     /// Adds a route.
@@ -90,7 +102,8 @@ impl Routes {
         let name = method_name(&method);
         let figures = self.app.parts.metrics.route(name, path);
         let filter = MethodFilter::try_from(method).expect("the routes name methods of HTTP");
-        let guard = Guard { handler, class, refuse: self.refuse, figures };
+        let knows_sessions = self.knows_sessions;
+        let guard = Guard { handler, class, refuse: self.refuse, knows_sessions, figures };
         self.router = self.router.route(path, on(filter, guard));
         self
     }
@@ -120,6 +133,7 @@ struct Guard<F> {
     handler: F,
     class: Class,
     refuse: Refuse,
+    knows_sessions: bool,
     figures: Arc<RouteFigures>,
 }
 
@@ -135,7 +149,7 @@ where
             let started = app.edge().elapsed();
             let (head, body) = request.into_parts();
             let speech = self.refuse.speech(&head);
-            let (answer, standing) = match admit(&app, &head, self.class) {
+            let (answer, standing) = match admit(&app, &head, self.class, self.knows_sessions) {
                 Ok((caller, standing)) => (
                     (self.handler)(app.clone(), Ask { head, body: Some(body), caller, speech }).await,
                     standing,
@@ -160,15 +174,16 @@ where
 }
 
 /// Who asks, if they may ask now.
-fn admit(app: &App, head: &Parts, class: Class) -> Result<(Caller, Standing), Failure> {
-    let caller = identify(app, head)?;
+fn admit(app: &App, head: &Parts, class: Class, knows_sessions: bool) -> Result<(Caller, Standing), Failure> {
+    let caller = identify(app, head, knows_sessions)?;
     let standing = count(app, &caller, class)?;
     Ok((caller, standing))
 }
 
-fn identify(app: &App, head: &Parts) -> Result<Caller, Failure> {
+fn identify(app: &App, head: &Parts, knows_sessions: bool) -> Result<Caller, Failure> {
     let address = address(head, app.parts.settings.trusted_proxies);
     let key = match secret(&head.headers) {
+        None if knows_sessions => cookie(&head.headers, SESSION_COOKIE).and_then(|token| app.session(token)),
         None => None,
         Some(secret) => Some(find_key(app, secret, address)?),
     };

@@ -41,6 +41,7 @@ use guard::{
     Refuse::{ToPerson, ToProgram},
     Routes,
 };
+use pages::console;
 
 /// Every route over one service.
 pub fn router(app: App) -> Router {
@@ -92,12 +93,31 @@ pub fn router(app: App) -> Router {
         .on(Method::POST, "/p/{poll}", PostVotes, pages::cast_vote)
         .on(Method::POST, "/p/{poll}/withdraw", PostVotes, pages::withdraw_vote)
         .on(Method::GET, "/p/{poll}/receipt", ReadVotes, pages::read_receipt)
-        .on(Method::GET, "/p/{poll}/results", Api, pages::read_results)
-        .on(Method::GET, "/p/{poll}/projector", Api, pages::read_projector)
-        .on(Method::GET, "/p/{poll}/analytics", Api, pages::read_analytics)
         .on(Method::GET, "/assets/{name}", Free, pages::read_asset)
         .on(Method::GET, "/problems", Free, pages::list_problems)
         .on(Method::GET, "/problems/{kind}", Free, pages::read_problem)
+        .with_sessions()
+        .on(Method::GET, "/p/{poll}/results", Api, pages::read_results)
+        .on(Method::GET, "/p/{poll}/projector", Api, pages::read_projector)
+        .on(Method::GET, "/p/{poll}/analytics", Api, pages::read_analytics)
+        .on(Method::GET, "/console", Api, console::list_polls)
+        .on(Method::GET, "/console/sign-in", Api, console::read_sign_in)
+        .on(Method::POST, "/console/sign-in", Api, console::enter)
+        .on(Method::POST, "/console/sign-out", Api, console::leave)
+        .on(Method::GET, "/console/polls/new", Api, console::new_poll)
+        .on(Method::POST, "/console/polls", Api, console::create_poll)
+        .on(Method::GET, "/console/polls/{poll}", Api, console::read_poll)
+        .on(Method::GET, "/console/polls/{poll}/edit", Api, console::edit_poll)
+        .on(Method::POST, "/console/polls/{poll}/edit", Api, console::change_poll)
+        .on(Method::POST, "/console/polls/{poll}/step", Api, console::take_step)
+        .on(Method::POST, "/console/polls/{poll}/recount", Api, console::recount_poll)
+        .on(Method::GET, "/console/polls/{poll}/codes", Api, console::read_codes)
+        .on(Method::POST, "/console/polls/{poll}/codes", Api, console::make_codes)
+        .on(Method::GET, "/console/polls/{poll}/export", Api, console::export_poll)
+        .on(Method::GET, "/console/keys", Api, console::list_keys)
+        .on(Method::POST, "/console/keys", Api, console::create_key)
+        .on(Method::POST, "/console/keys/{id}/rotate", Api, console::rotate_key)
+        .on(Method::POST, "/console/keys/{id}/revoke", Api, console::revoke_key)
         .finish();
     let embedded = Routes::new(&app, ToPerson(pages::refuse))
         .on(Method::GET, "/embed/{poll}", Api, pages::read_vote)

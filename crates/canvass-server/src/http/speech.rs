@@ -91,6 +91,13 @@ impl Speech {
         if self.is_framed && self.is_chosen { format!("?lang={}", self.language) } else { String::new() }
     }
 
+    /// The same in one of some languages: the first, where the pages do not speak the reader's.
+    pub(crate) fn within(self, languages: &[Language]) -> Self {
+        let known = languages.contains(&self.language);
+        let first = languages.first().copied().unwrap_or_default();
+        Self { language: if known { self.language } else { first }, ..self }
+    }
+
     /// Says in an answer what it speaks and what that depended on, and remembers a choice.
     pub(crate) fn tell(self, headers: &mut HeaderMap) {
         headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(self.language.code()));

@@ -14,7 +14,7 @@ use crate::{app::App, service::Failure};
 #[serde(deny_unknown_fields, expecting = "the number of codes in an object")]
 pub(crate) struct NewCodes {
     /// 1 to 100,000.
-    count: usize,
+    pub(crate) count: usize,
 }
 
 /// A lot of codes. Only their hashes are kept, so this answer is the only place to read them.
@@ -25,7 +25,7 @@ pub(crate) struct CodesView {
     #[schema(value_type = String)]
     poll_id: PollId,
     count: usize,
-    codes: Vec<String>,
+    pub(crate) codes: Vec<String>,
 }
 
 /// Codes that are hashed before others get their turn.

@@ -10,6 +10,7 @@ use canvass_domain::{
     record::Record,
     vote::Operation,
 };
+use canvass_export::Source;
 use parking_lot::Mutex;
 use tokio::sync;
 
@@ -110,7 +111,7 @@ impl App {
         let mut cube = cube.ok_or_else(|| {
             Failure::invalid("rows", "names a dimension twice, or one that the poll does not declare")
         })?;
-        let mut votes = self.export(&poll.id).await?;
+        let mut votes = Source::begin(self.store(), &poll.id).await.map_err(|error| self.failed(error))?;
         loop {
             let entries = votes.page().await.map_err(|error| self.failed(error))?;
             if entries.is_empty() {

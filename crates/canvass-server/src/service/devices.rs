@@ -58,16 +58,4 @@ fn voter_of(id: &[u8; ID_BYTES]) -> VoterId {
     format!("device-{}", hexadecimal(id)).parse().expect("lower-case hexadecimal digits make a voter's id")
 }
 
-pub(crate) use canvass_domain::record::hexadecimal;
-
-/// The bytes that a text writes in lower-case hexadecimal.
-pub(crate) fn unhexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != N * 2 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[index * 2..index * 2 + 2], 16).ok()?;
-    }
-    Some(bytes)
-}
+pub(crate) use canvass_domain::record::{hexadecimal, unhexadecimal};

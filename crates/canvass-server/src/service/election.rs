@@ -10,6 +10,7 @@ use canvass_counting::{
     formats::{Election, Format, Row, Rules, Written},
 };
 use canvass_domain::{OptionId, Poll, PollId, record::Record, tie_break::TieBreak};
+use canvass_export::Source;
 use serde_json::Value;
 
 use crate::{app::App, service::Failure};
@@ -20,10 +21,11 @@ impl App {
     /// # Errors
     /// Beside those of every export: the format has no words for these ballots.
     pub(crate) async fn export_election(&self, poll: &PollId, format: Written) -> Result<String, Failure> {
-        let mut export = self.export(poll).await?;
+        let begun = Source::begin(self.store(), poll).await;
+        let mut source = begun.map_err(|error| self.failed(error))?;
         let mut alike: BTreeMap<(Ballot, Weight), u64> = BTreeMap::new();
         loop {
-            let entries = export.page().await.map_err(|error| self.failed(error))?;
+            let entries = source.page().await.map_err(|error| self.failed(error))?;
             if entries.is_empty() {
                 break;
             }
@@ -31,7 +33,7 @@ impl App {
                 let sequence = recorded.entry.place.sequence;
                 // A vote without its personal part has its ballot still.
                 if let Record::Vote(vote) = recorded.entry.record
-                    && !export.is_replaced(sequence)
+                    && !source.is_replaced(sequence)
                     && let Some(marks) = vote.added
                 {
                     *alike.entry(marks).or_default() += 1;
@@ -41,7 +43,7 @@ impl App {
         }
         let row = |((ballot, weight), count)| Row { ballot, scores: None, count, weight };
         let rows = alike.into_iter().map(row).collect();
-        Ok(election(export.poll(), rows)?.write(format)?)
+        Ok(election(source.poll(), rows)?.write(format)?)
     }
 }
 

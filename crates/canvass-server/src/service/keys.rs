@@ -75,7 +75,7 @@ impl KeyRing {
         accepted.then_some(live)
     }
 
-    fn get(&self, id: &KeyId) -> Result<Arc<LiveKey>, Failure> {
+    pub(crate) fn get(&self, id: &KeyId) -> Result<Arc<LiveKey>, Failure> {
         self.keys.read().by_id.get(id).cloned().ok_or(Failure::KeyNotFound)
     }
 
@@ -161,16 +161,16 @@ pub(crate) struct Rotation {
 pub(crate) struct KeyView {
     /// Its id, no secret.
     #[schema(value_type = String)]
-    id: KeyId,
+    pub(crate) id: KeyId,
     /// The secret, shown this once: in the answer that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
+    pub(crate) secret: Option<String>,
     /// What people call it.
-    name: String,
+    pub(crate) name: String,
     /// What it may be used for.
-    scopes: Vec<Scope>,
+    pub(crate) scopes: Vec<Scope>,
     /// Requests a second over time; null for no limit.
-    rate: Option<u32>,
+    pub(crate) rate: Option<u32>,
     /// Requests at once after a pause; null for no limit.
     burst: Option<u32>,
     /// Votes cast, changed or withdrawn; null for no limit of their own.
@@ -178,16 +178,16 @@ pub(crate) struct KeyView {
     /// Single votes read; null for no limit of their own.
     read_votes: Option<Rate>,
     /// Requests in one day of UTC; null for no limit.
-    quota_per_day: Option<u64>,
+    pub(crate) quota_per_day: Option<u64>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     /// From when it is no longer accepted.
     #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
     /// When it was revoked.
     #[schema(value_type = Option<String>, format = DateTime)]
-    revoked_at: Option<Timestamp>,
+    pub(crate) revoked_at: Option<Timestamp>,
     /// One, or two while it is being rotated.
     secrets: Vec<SecretView>,
 }

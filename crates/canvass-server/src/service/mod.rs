@@ -17,6 +17,7 @@ pub(crate) mod polls;
 pub(crate) mod receipts;
 pub(crate) mod recount;
 pub(crate) mod results;
+pub(crate) mod sessions;
 pub(crate) mod votes;
 
 pub(crate) use caller::Caller;

@@ -48,45 +48,45 @@ fn shared<S: Serializer>(polls: &[Arc<Poll>], serializer: S) -> Result<S::Ok, S:
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventList {
-    items: Vec<EventView>,
+    pub(crate) items: Vec<EventView>,
     /// What to send as `after` for the next page; null on the last.
     #[schema(value_type = Option<u64>)]
-    next_after: Option<Sequence>,
+    pub(crate) next_after: Option<Sequence>,
 }
 
 /// One step: what was done, by whom and when.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Event)]
 #[serde(rename_all = "camelCase")]
-struct EventView {
+pub(crate) struct EventView {
     /// Its place among the poll's records.
     #[schema(value_type = u64)]
     sequence: Sequence,
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    pub(crate) at: Timestamp,
     /// `created`, `changed`, `scheduled`, `opened`, `paused`, `closed`, `certified`, `archived` or `codesAdded`.
     #[schema(value_type = String)]
-    step: EventStep,
+    pub(crate) step: EventStep,
     /// `key:<id>`, `anyone` or `schedule`.
-    actor: String,
+    pub(crate) actor: String,
     /// The poll's version afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<u64>,
+    pub(crate) version: Option<u64>,
     /// How many codes were added.
     #[serde(skip_serializing_if = "Option::is_none")]
-    codes: Option<usize>,
+    pub(crate) codes: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(untagged)]
-enum EventStep {
+pub(crate) enum EventStep {
     Poll(Step),
     Codes(CodesStep),
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-enum CodesStep {
+pub(crate) enum CodesStep {
     CodesAdded,
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct RecountView {
     pub(crate) matches: bool,
     /// How many of the poll's records were folded.
     #[schema(value_type = u64)]
-    sequence: Sequence,
+    pub(crate) sequence: Sequence,
     /// What the records add up to.
     recounted: CountView,
     /// What the store shows at the same sequence.

@@ -10,7 +10,8 @@
 //! - `wait 90`: lets seconds pass
 //! - `# …`: says what for
 //!
-//! Ids, secrets and codes are masked as `‹1›`, `‹2›`, … in the order they come up; scripts can name them so too.
+//! Ids, secrets and codes are masked as `‹1›`, `‹2›`, … in the order they come up; scripts can name them so too, and the
+//! secret of a key as `‹NAME›`.
 
 use std::{
     fmt::Write as _,
@@ -348,6 +349,10 @@ impl World {
         for (index, value) in self.masked.iter().enumerate() {
             plain = plain.replace(&format!("‹{}›", index + 1), value);
         }
+        for (name, secret) in &self.keys {
+            plain = plain.replace(&format!("‹{name}›"), secret);
+        }
+        plain = plain.replace("‹admin›", ADMIN);
         plain
     }
 }
@@ -383,5 +388,11 @@ fn is_secret(word: &str) -> bool {
     let is_code = lengths('-') == [4, 4, 4, 4] && word.bytes().any(|byte| byte.is_ascii_digit());
     let is_key = word.strip_prefix("canvass_").is_some_and(|secret| secret.len() == 43);
     let hash = word.strip_prefix("device-").or(word.strip_prefix("code-"));
-    is_uuid || is_form_key || is_token || is_code || is_key || hash.is_some_and(|hash| hash.len() == 32)
+    is_uuid
+        || is_form_key
+        || is_signature(word)
+        || is_token
+        || is_code
+        || is_key
+        || hash.is_some_and(|hash| hash.len() == 32)
 }

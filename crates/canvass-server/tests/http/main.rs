@@ -2,6 +2,7 @@
 
 mod analytics;
 mod batch;
+mod console;
 mod defects;
 mod dialects;
 mod documents;

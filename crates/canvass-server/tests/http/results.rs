@@ -118,7 +118,10 @@ async fn every_vote_that_counts_is_exported_once() {
         GET /v1/polls/lunch/export?format=election
         GET /v1/polls/lunch/export?format=blt
         GET /v1/polls/lunch/export?format=abif
-        GET /v1/polls/lunch/export?format=xlsx
+        GET /v1/polls/lunch/export?format=pdf
+        GET /v1/polls/lunch/export?format=jsonl&voters=omitted
+        GET /v1/polls/lunch/export?voters=omitted
+        GET /v1/polls/lunch/export?voters=nicknames
         GET /v1/polls/nowhere/export
         as nobody
         GET /v1/polls/lunch/export

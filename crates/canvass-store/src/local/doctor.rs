@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 use super::{
     checkpoint,
     open::{Fold, OpenError, lock},
+    restore::{self, Restored},
     shared::{decode, hash_voter},
 };
 
@@ -33,6 +34,8 @@ pub struct Report {
     pub erased: u64,
     /// Bytes of a last write that was never acknowledged; the next start cuts them off.
     pub torn_bytes: u64,
+    /// Where the directory came from, if it was restored from a backup.
+    pub restored: Option<Restored>,
     /// What is wrong; empty if all is well.
     pub findings: Vec<Finding>,
 }
@@ -68,7 +71,7 @@ pub fn examine(directory: &Path) -> Result<Report, OpenError> {
     fs::metadata(&ledger_directory).map_err(unusable)?;
     let _lock = lock(directory)?;
     let disk = Arc::new(FileDisk::new(ledger_directory).map_err(unusable)?);
-    let mut report = Report::default();
+    let mut report = Report { restored: restore::read_mark(directory)?, ..Report::default() };
     match Ledger::open(disk, Options::default()) {
         Ok((ledger, recovery)) => {
             report.ledger_bytes = recovery.end.get();

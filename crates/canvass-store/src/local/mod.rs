@@ -4,6 +4,7 @@
 //! The writer (`writer`) decides; readers look at what it published (`shared`); a voter's way back to an earlier
 //! vote is the index (`index`); a poll's way to its own records is its list of places (`places`).
 
+mod backup;
 mod checkpoint;
 mod doctor;
 mod index;
@@ -11,14 +12,16 @@ mod lane;
 mod open;
 mod places;
 mod prepared;
+mod restore;
 mod shared;
 mod writer;
 
 use std::{
     fs::File,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use canvass_domain::{
@@ -34,15 +37,18 @@ use canvass_ledger::{Position, RecordRef};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-pub use self::{
-    doctor::{Finding, Report, examine},
-    open::{OpenError, Opened},
-};
 use self::{
+    backup::Shipping,
     lane::{Reply, ReplyTo, reply},
     prepared::Prepared,
     shared::{PollCell, Shared, corrupt, decode, hash_voter},
     writer::{Queue, Waiting, Work},
+};
+pub use self::{
+    backup::{BackedUp, BackupError, back_up},
+    doctor::{Finding, Report, examine},
+    open::{OpenError, Opened},
+    restore::{RestoreError, Restored, restore},
 };
 use crate::{
     ChainInput, Health, Pending, PollPage, PollQuery, RecordPage, RecordedEntry, Snapshot, Store, StoreError,
@@ -92,6 +98,7 @@ pub struct LocalStore {
     shared: Arc<Shared>,
     queue: Arc<Queue>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    shipping: Mutex<Option<Shipping>>,
     _lock: File,
 }
 
@@ -131,6 +138,7 @@ impl LocalStore {
             shared: ready.shared,
             queue: ready.queue,
             writer: Mutex::new(Some(thread)),
+            shipping: Mutex::new(None),
             _lock: ready.lock,
         };
         Ok((store, opened))
@@ -145,6 +153,21 @@ impl LocalStore {
         {
             tracing::error!("the writer ended with a panic");
         }
+        drop(self.shipping.lock().take());
+    }
+
+    /// Keeps a backup in a folder up to date until the store is closed, looking for something new after each pause.
+    ///
+    /// # Errors
+    /// If the folder cannot be used. What goes wrong later is logged and tried again.
+    pub fn back_up_to(
+        &self,
+        folder: &Path,
+        pause: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(), BackupError> {
+        *self.shipping.lock() = Some(Shipping::start(folder, pause, clock, Arc::clone(&self.shared))?);
+        Ok(())
     }
 
     fn ask<T>(&self, work: Work, reply: Reply<T>) -> impl Future<Output = Result<T, StoreError>> + use<T> {
@@ -336,7 +359,13 @@ fn health(shared: &Shared, queue: &Queue) -> Health {
         voters += known.index.len();
         profile_bytes += cell.profile.read().as_ref().map_or(0, Profile::bytes);
     }
-    let figures = vec![
+    let backup = figures.backup.get().map(|backup| {
+        [
+            ("canvass_backup_bytes", backup.bytes.load(Ordering::Relaxed) as f64),
+            ("canvass_backup_failures_total", backup.failures.load(Ordering::Relaxed) as f64),
+        ]
+    });
+    let mut figures = vec![
         ("canvass_ledger_bytes", shared.reader.durable_end().get() as f64),
         ("canvass_ledger_commits_total", figures.commits.load(Ordering::Relaxed) as f64),
         ("canvass_ledger_records_total", figures.records.load(Ordering::Relaxed) as f64),
@@ -351,6 +380,7 @@ fn health(shared: &Shared, queue: &Queue) -> Health {
         ("canvass_profile_bytes", profile_bytes as f64),
         ("canvass_polls", shared.poll_count() as f64),
     ];
+    figures.extend(backup.into_iter().flatten());
     let trouble = queue
         .is_closed()
         .then(|| "the ledger takes no more records until the server is restarted".to_owned());

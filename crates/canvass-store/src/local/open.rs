@@ -23,13 +23,14 @@ use super::{
     Clock, LocalOptions,
     checkpoint::{self, Checkpointer, Loaded},
     index::{Fingerprint, VoterIndex},
+    restore::{self, Restored},
     shared::{HashKey, PollCell, Registry, Shared, Voters, corrupt, decode, hash_voter},
     writer::{PollState, Queue, RegistryState, Writer},
 };
 use crate::{Snapshot, StoreError};
 
 const LOCK_NAME: &str = "lock";
-const LEDGER_NAME: &str = "ledger";
+pub(super) const LEDGER_NAME: &str = "ledger";
 
 /// Why a data directory was not opened. Nothing in it was changed, except after [`OpenError::Directory`].
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +57,7 @@ pub enum OpenError {
 }
 
 /// What opening found.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Opened {
     /// Polls that exist.
     pub polls: usize,
@@ -66,6 +67,8 @@ pub struct Opened {
     pub records_folded: u64,
     /// Bytes of a last write that was never acknowledged, and that were cut off.
     pub bytes_cut: u64,
+    /// Where the directory came from, if it was restored from a backup.
+    pub restored: Option<Restored>,
 }
 
 /// The lock on a data directory: held for as long as the file is open.
@@ -85,7 +88,7 @@ pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
 }
 
 /// Makes the directory if it is missing, for its owner alone.
-fn make_directory(directory: &Path) -> io::Result<()> {
+pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -130,7 +133,8 @@ pub(super) fn open_on(
     let checkpoint_at = verified_to;
     let mut fold = Fold::new(loaded, options.hash_key);
     let records_folded = fold.take_in(&ledger, verified_to)?;
-    let opened = fold.opened(records_folded, &recovery);
+    let restored = restore::read_mark(&options.directory)?;
+    let opened = Opened { restored, ..fold.opened(records_folded, &recovery) };
     let shared = Arc::new(Shared::new(ledger.reader(), fold.hash_key, fold.registry));
     for state in fold.states.values() {
         shared.add_poll(Arc::clone(&state.cell));
@@ -262,7 +266,7 @@ impl Fold {
     fn opened(&self, records_folded: u64, recovery: &Recovery) -> Opened {
         let votes = self.states.values().map(|state| state.cell.snapshot.read().tally.votes).sum();
         let bytes_cut = recovery.cut.map_or(0, |cut| cut.bytes);
-        Opened { polls: self.states.len(), votes, records_folded, bytes_cut }
+        Opened { polls: self.states.len(), votes, records_folded, bytes_cut, restored: None }
     }
 }
 

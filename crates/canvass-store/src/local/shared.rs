@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     hash::Hasher as _,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -74,6 +74,15 @@ pub(super) struct Figures {
     pub(super) votes_waiting: AtomicUsize,
     pub(super) bytes_waiting: AtomicUsize,
     pub(super) checkpoint_position: AtomicU64,
+    /// Where a backup is kept.
+    pub(super) backup: OnceLock<BackupFigures>,
+}
+
+/// Figures of the backup.
+#[derive(Default)]
+pub(super) struct BackupFigures {
+    pub(super) bytes: AtomicU64,
+    pub(super) failures: AtomicU64,
 }
 
 /// One poll as readers see it.

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use canvass_store::local::{Report, examine};
+use canvass_store::local::{Report, Restored, examine};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{failure::Failure, output};
 
@@ -26,10 +26,15 @@ pub(crate) struct DoctorArgs {
 pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let report = examine(&args.directory).map_err(|error| Failure::failed(error.to_string()))?;
     if args.json {
-        print_json(&report)?;
+        output::json(&json(&report))?;
     } else {
         print(&report)?;
     }
+    judge(&report)
+}
+
+/// A failure if anything is wrong.
+pub(crate) fn judge(report: &Report) -> Result<(), Failure> {
     match report.findings.len() {
         0 => Ok(()),
         1 => Err(Failure::failed("one thing is wrong; see above for what to do")),
@@ -37,7 +42,8 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     }
 }
 
-fn print(report: &Report) -> std::io::Result<()> {
+/// Says what was found.
+pub(crate) fn print(report: &Report) -> std::io::Result<()> {
     let counted = |number: usize, noun| output::counted(number as u64, noun);
     output::line(format_args!(
         "{} of ledger in {}: {}, every checksum of which was read.",
@@ -57,6 +63,9 @@ fn print(report: &Report) -> std::io::Result<()> {
             output::counted(report.torn_bytes, "byte")
         ))?;
     }
+    if let Some(restored) = &report.restored {
+        output::line(restored_line(restored))?;
+    }
     for finding in &report.findings {
         output::line(format_args!("WRONG: {}\n  {}.", finding.what, finding.advice))?;
     }
@@ -67,13 +76,20 @@ fn print(report: &Report) -> std::io::Result<()> {
     }
 }
 
-fn print_json(report: &Report) -> std::io::Result<()> {
+/// Where a data directory came from, for people.
+pub(crate) fn restored_line(restored: &Restored) -> String {
+    let to = restored.to.map_or(restored.backup_at, |to| to.min(restored.backup_at));
+    format!("Restored at {} from {}, as it was at {to}.", restored.restored_at, restored.from.display())
+}
+
+/// What was found, for programs.
+pub(crate) fn json(report: &Report) -> Value {
     let findings: Vec<_> = report
         .findings
         .iter()
         .map(|finding| json!({"what": finding.what, "advice": finding.advice}))
         .collect();
-    output::json(&json!({
+    json!({
         "ledgerBytes": report.ledger_bytes,
         "segments": report.segments,
         "records": report.records,
@@ -81,6 +97,7 @@ fn print_json(report: &Report) -> std::io::Result<()> {
         "votes": report.votes,
         "erased": report.erased,
         "tornBytes": report.torn_bytes,
+        "restored": report.restored,
         "findings": findings,
-    }))
+    })
 }

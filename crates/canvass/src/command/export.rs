@@ -26,11 +26,34 @@ pub(crate) struct ExportArgs {
     /// What to write
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     format: Format,
+    /// How voters are named
+    #[arg(long, value_enum, default_value_t = Voters::Given)]
+    voters: Voters,
     /// The file, which appears when it is complete; standard output if absent
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
     access: Access,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Voters {
+    /// As they were given
+    Given,
+    /// By a keyed hash, the same for a voter in every export of the poll
+    Pseudonyms,
+    /// Not at all
+    Omitted,
+}
+
+impl Voters {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Pseudonyms => "pseudonyms",
+            Self::Omitted => "omitted",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -41,6 +64,10 @@ enum Format {
     Jsonl,
     /// One list of JSON objects
     Json,
+    /// A workbook for spreadsheets
+    Xlsx,
+    /// Typed columns for analysis
+    Parquet,
     /// The ballots without their voters, as an election in JSON
     Election,
     /// The ballots without their voters, as BLT: rankings and single choices
@@ -55,6 +82,8 @@ impl Format {
             Self::Csv => "csv",
             Self::Jsonl => "jsonl",
             Self::Json => "json",
+            Self::Xlsx => "xlsx",
+            Self::Parquet => "parquet",
             Self::Election => "election",
             Self::Blt => "blt",
             Self::Abif => "abif",
@@ -64,7 +93,8 @@ impl Format {
 
 pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     let mut client = args.access.client()?;
-    let path = format!("/v1/polls/{}/export?format={}", segment(&args.poll), args.format.name());
+    let (format, voters) = (args.format.name(), args.voters.name());
+    let path = format!("/v1/polls/{}/export?format={format}&voters={voters}", segment(&args.poll));
     let response = client.stream(Method::GET, &path, None, whole(Bytes::new())).await;
     let response = response.map_err(|lost| client.lost(&lost))?;
     if !response.status().is_success() {

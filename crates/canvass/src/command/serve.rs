@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use clap::Args;
 
 use crate::{
+    command::doctor::restored_line,
     config::{ServerArgs, Settings},
     failure::Failure,
     logging,
@@ -25,6 +26,9 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let server = Server::start(&settings)?;
     // Nobody may be reading; the server runs all the same.
     let _ = greet(&server, &settings);
+    if let Some(restored) = &server.opened.restored {
+        tracing::warn!(at = %restored.restored_at, from = %restored.from.display(), "this is a restored server");
+    }
     tracing::info!(address = %server.listeners.address(), "serving");
     let drained = server.run(stop_signal())?;
     tracing::info!(connections_cut = drained.connections_cut, "stopped");
@@ -38,6 +42,9 @@ fn greet(server: &Server, settings: &Settings) -> io::Result<()> {
     writeln!(out, "Canvass listens on {url}")?;
     let (polls, votes) = (server.opened.polls as u64, server.opened.votes);
     let (polls, votes) = (counted(polls, "poll"), counted(votes, "vote"));
+    if let Some(restored) = &server.opened.restored {
+        writeln!(out, "{}", restored_line(restored))?;
+    }
     writeln!(out, "Data: {} ({polls}, {votes})", settings.data.display())?;
     if let Some(key) = &server.made_key {
         write!(out, "{}", first_steps(&url, key))?;
@@ -58,6 +65,7 @@ Create a poll, vote, and see the result, from another terminal:
   curl -s $CANVASS_SERVER/v1/polls/lunch/votes -H "x-api-key: $CANVASS_KEY" -H 'content-type: application/json' -d '{{"voterId":"ada","ballot":{{"choice":"pizza"}}}}'
   curl -s $CANVASS_SERVER/v1/polls/lunch/results -H "x-api-key: $CANVASS_KEY"
 The same with this program: canvass vote lunch --voter bob --choice soup; canvass results lunch
+The same in a browser: {url}/console, signed in with the key
 "#
     )
 }

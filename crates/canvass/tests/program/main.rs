@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot go on has failed its test")]
 
+mod backups;
 mod configuration;
 mod connections;
 mod counts;
 mod durability;
 mod elections;
+mod exports;
 mod first_steps;
 mod harness;
 mod imports;

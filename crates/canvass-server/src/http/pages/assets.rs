@@ -32,13 +32,17 @@ macro_rules! asset {
 }
 
 /// Every asset.
-static ASSETS: [LazyLock<Asset>; 6] = [
+static ASSETS: [LazyLock<Asset>; 10] = [
     asset!("canvass.css"),
+    asset!("results.css"),
+    asset!("vote.js"),
     asset!("times.js"),
     asset!("live.js"),
     asset!("embed.js"),
     asset!("analytics.css"),
     asset!("analytics.js"),
+    asset!("console.css"),
+    asset!("console.js"),
 ];
 
 impl Asset {

@@ -62,6 +62,28 @@ impl Entered {
         Self(fields)
     }
 
+    /// Fields with their texts.
+    pub(crate) fn of(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+
+    /// The same with one field more.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same with some fields empty.
+    pub(crate) fn without(mut self, names: &[&str]) -> Self {
+        self.0.retain(|(name, _)| !names.contains(&name.as_str()));
+        self
+    }
+
+    /// All values of a field.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// A field's text; empty where it was left empty or not sent.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str())
@@ -129,7 +151,7 @@ impl Entered {
     }
 
     fn chosen(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(|(name, _)| name == OPTION).map(|(_, value)| value.as_str())
+        self.all(OPTION)
     }
 
     fn choice(&self, poll: &Poll) -> Option<Cow<'_, str>> {

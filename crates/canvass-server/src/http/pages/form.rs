@@ -2,7 +2,7 @@
 
 use canvass_domain::{
     Poll,
-    method::BallotForm,
+    method::{BallotForm, Method},
     poll::{Access, PollOption, Revote},
 };
 
@@ -20,6 +20,9 @@ pub(crate) struct VoteForm<'a> {
     pub(crate) key: String,
     pub(crate) withdrawal_key: String,
     pub(crate) hint: String,
+    /// What the script says, as JSON, and how it helps.
+    pub(crate) words: String,
+    pub(crate) help: Help,
     pub(crate) options: Vec<OptionField<'a>>,
     pub(crate) dimensions: Vec<DimensionField<'a>>,
     pub(crate) asks_name: bool,
@@ -31,6 +34,20 @@ pub(crate) struct VoteForm<'a> {
     pub(crate) can_change: bool,
     /// Whether the device is the voter.
     pub(crate) knows_device: bool,
+}
+
+/// How a script can make a form easier. The fields stay those of the plain form.
+pub(crate) enum Help {
+    None,
+    /// Options are put in order; `alike` where two may share a rank.
+    Ranks {
+        alike: bool,
+    },
+    /// So much is spread over the options; `squared` where an option costs the square of its number.
+    Budget {
+        total: u32,
+        squared: bool,
+    },
 }
 
 /// An option with its control.
@@ -78,6 +95,8 @@ impl<'a> VoteForm<'a> {
             key,
             withdrawal_key,
             hint: words::of_ballot(texts, poll),
+            words: serde_json::to_string(&texts.script).expect("texts are JSON"),
+            help: help(&poll.method),
             options: poll.options.iter().map(|option| option_field(poll, option, entered)).collect(),
             dimensions: poll.demographics.iter().map(|known| dimension_field(known, entered)).collect(),
             asks_name: poll.access == Access::Open,
@@ -89,6 +108,17 @@ impl<'a> VoteForm<'a> {
             can_change: poll.revote == Revote::UntilClose,
             knows_device: poll.access == Access::Public,
         }
+    }
+}
+
+fn help(method: &Method) -> Help {
+    match method {
+        Method::Dot { dots, .. } => Help::Budget { total: *dots, squared: false },
+        Method::Quadratic { credits, .. } => Help::Budget { total: *credits, squared: true },
+        method if method.form() == BallotForm::Ranking => {
+            Help::Ranks { alike: !words::is_equal_rank_an_error(method) }
+        }
+        _ => Help::None,
     }
 }
 

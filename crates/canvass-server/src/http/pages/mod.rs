@@ -7,6 +7,7 @@ pub(crate) mod texts;
 
 mod analytics;
 pub(crate) mod assets;
+pub(crate) mod console;
 mod embed;
 mod entered;
 mod form;

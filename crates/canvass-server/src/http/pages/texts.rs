@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::plural::{Numbers, Pattern, Plural};
 use crate::http::speech::Language;
@@ -30,7 +30,7 @@ macro_rules! texts {
 
 texts! {
     /// The texts of the pages for voters and watchers.
-    PageTexts (number: Numbers) {
+    PageTexts (number: Numbers script: ScriptTexts) {
         language: LanguageTexts { code: Language, name: String, direction: String, }
         frame: FrameTexts { languages: String, }
         home: HomeTexts {
@@ -90,11 +90,39 @@ texts! {
     }
 }
 
+/// A file of `web/texts/`.
+macro_rules! include_text {
+    ($name:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/texts/", $name))
+    };
+}
+
+/// What `web/vote.js` says. It is sent as a whole.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScriptTexts {
+    rank: String,
+    alike_note: String,
+    placed: Pattern,
+    unplaced: Pattern,
+    unranked: String,
+    up: Pattern,
+    down: Pattern,
+    alike: Pattern,
+    more: Pattern,
+    less: Pattern,
+    left: Plural,
+    over: Plural,
+    sending: String,
+    kept: String,
+    busy: String,
+    change: String,
+}
+
 /// The texts of a file, of any family.
 macro_rules! read_texts {
     ($name:literal) => {
-        toml::from_str(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/texts/", $name)))
-            .expect("a test reads every file of texts")
+        toml::from_str(include_text!($name)).expect("a test reads every file of texts")
     };
 }
 
@@ -121,18 +149,12 @@ impl PageTexts {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use toml::{Table, Value};
 
     use super::{super::plural::tests::forms, *};
-
-    const FILES: [(&str, &str); 3] = [
-        ("en", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/texts/pages.en.toml"))),
-        ("de", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/texts/pages.de.toml"))),
-        ("ar", include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/texts/pages.ar.toml"))),
-    ];
 
     /// Reading them is what fails where a text is missing.
     #[test]
@@ -144,18 +166,26 @@ pub(super) mod tests {
         }
     }
 
-    /// In each language a text has the same places to fill in, is not empty, and has the forms that its plurals need.
     #[test]
     fn texts_have_the_same_places_and_all_forms() {
-        let english = places(FILES[0].1);
-        for (language, (code, file)) in Language::ALL.into_iter().zip(FILES) {
-            assert_eq!(language.code(), code);
-            assert_eq!(places(file), english, "{code}");
+        check(&[
+            (Language::English, include_text!("pages.en.toml")),
+            (Language::German, include_text!("pages.de.toml")),
+            (Language::Arabic, include_text!("pages.ar.toml")),
+        ]);
+    }
+
+    /// In each language a text has the same places to fill in, is not empty, and has the forms that its plurals need.
+    pub(crate) fn check(files: &[(Language, &str)]) {
+        let (_, english) = files.first().expect("a first language");
+        for (language, file) in files {
+            let code = language.code();
+            assert_eq!(places(file), places(english), "{code}");
             let table: Table = file.parse().expect("TOML");
             for (name, text) in table.iter().flat_map(|(_, section)| section.as_table().expect("a section")) {
                 let Some(plural) = text.as_table() else { continue };
                 let given: BTreeSet<_> = plural.keys().cloned().collect();
-                assert_eq!(given, forms(language), "{name} in {code}");
+                assert_eq!(given, forms(*language), "{name} in {code}");
             }
         }
     }

@@ -14,7 +14,7 @@ use super::{
     Notice,
     embed::{FRAMED_COOKIE, set_framed_device},
     entered::{Entered, options_at},
-    form::{Control, VoteForm},
+    form::{Control, Help, VoteForm},
     go_on, may_be_sent_again,
     plural::Pattern,
     same_site::is_same_site,

@@ -1,17 +1,17 @@
 //! Tables of figures that a page shows and a file holds: the same figures, in words and as plain numbers.
 
+use std::borrow::Cow;
+
 use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_DISPOSITION},
     response::Response,
 };
 use canvass_domain::Timestamp;
+use canvass_export::csv::{guarded, write_cells};
 
-use crate::{
-    http::{
-        pages::{escaped, texts::PageTexts, words},
-        reply,
-    },
-    service::export::{guarded, write_row},
+use crate::http::{
+    pages::{escaped, texts::PageTexts, words},
+    reply,
 };
 
 /// A table with a heading for each row and column.
@@ -123,17 +123,17 @@ impl Table {
             [Some(column.heading.clone()), shares].into_iter().flatten()
         });
         let texts = [self.corner.clone()].into_iter().chain(headings);
-        write_row(&mut csv, &texts.map(|text| guarded(&text)).collect::<Vec<_>>());
+        write_cells(&mut csv, &texts.map(|text| guarded(text.into())).collect::<Vec<_>>());
         for row in &self.rows {
             let head = match &row.head {
-                Head::Text(text) => guarded(text),
-                Head::Time(time) => time.to_string().into_bytes(),
+                Head::Text(text) => guarded(text.into()),
+                Head::Time(time) => time.to_string().into(),
             };
             let cells = self.columns.iter().zip(&row.cells).flat_map(|(column, cell)| {
                 let width = if column.has_shares { 2 } else { 1 };
-                cell.plain().into_iter().take(width).map(String::into_bytes)
+                cell.plain().into_iter().take(width).map(Cow::from)
             });
-            write_row(&mut csv, &[head].into_iter().chain(cells).collect::<Vec<_>>());
+            write_cells(&mut csv, &[head].into_iter().chain(cells).collect::<Vec<_>>());
         }
         file("text/csv; charset=utf-8; header=present", file_name, csv)
     }

@@ -1,0 +1,69 @@
+//! What one vote has in each column, and what the columns are called.
+
+use std::borrow::Cow;
+
+use canvass_domain::{
+    Ballot, Poll, Timestamp, Weight,
+    vote::{Marked, StoredVote},
+};
+
+use crate::{
+    json::{answers, write_ballot, write_demographics, write_vote_id},
+    voters::Voters,
+};
+
+/// The columns that document B exports, then the ballot and its weight; a column for each dimension follows.
+pub(crate) const COLUMNS: [&str; 8] =
+    ["voteId", "pollId", "optionId", "voterId", "timestamp", "demographics", "ballot", "weight"];
+
+/// The names of the columns of a poll's dimensions.
+pub(crate) fn dimension_columns(poll: &Poll) -> impl Iterator<Item = String> {
+    poll.demographics.keys().map(|name| format!("demographics.{name}"))
+}
+
+/// A vote, column by column.
+pub(crate) struct Row<'a> {
+    pub(crate) vote_id: String,
+    pub(crate) poll_id: &'a str,
+    /// The option of a ballot that names a single one.
+    pub(crate) option_id: Option<&'a str>,
+    pub(crate) voter_id: Option<Cow<'a, str>>,
+    pub(crate) timestamp: Timestamp,
+    /// JSON.
+    pub(crate) demographics: String,
+    /// JSON.
+    pub(crate) ballot: String,
+    pub(crate) weight: Weight,
+    pub(crate) sequence: Option<u64>,
+    /// In the order of the poll's dimensions.
+    pub(crate) answers: Vec<Option<&'a str>>,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn new(poll: &'a Poll, vote: &'a StoredVote, marked: &'a Marked, voters: &Voters) -> Self {
+        let option = match &marked.ballot {
+            Ballot::Choices(choices) if choices.len() == 1 => poll.options.get(usize::from(choices[0])),
+            _ => None,
+        };
+        let given: Vec<_> = answers(poll, marked).collect();
+        let answer = |name: &str| given.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        Self {
+            vote_id: text(|text| write_vote_id(text, &vote.vote_id)),
+            poll_id: poll.id.as_str(),
+            option_id: option.map(|option| option.id.as_str()),
+            voter_id: voters.name(&poll.id, &vote.voter),
+            timestamp: vote.cast_at,
+            demographics: text(|text| write_demographics(text, poll, marked)),
+            ballot: text(|text| write_ballot(text, poll, marked)),
+            weight: marked.weight,
+            sequence: vote.sequence.map(|sequence| sequence.0),
+            answers: poll.demographics.keys().map(|name| answer(name)).collect(),
+        }
+    }
+}
+
+fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut bytes = Vec::new();
+    write(&mut bytes);
+    String::from_utf8(bytes).expect("JSON and ids are text")
+}
