@@ -42,8 +42,9 @@ function tell(results) {
     const option = options.get(row.dataset.option);
     if (results.visible && option) tellOption(row, option, results, field, most);
   }
-  const shape = `${results.status}/${results.visible}/${results.options.length}`;
-  if (shape !== data.shape || find(".rounds")) due ??= later(refresh, 500, 2000);
+  const { status, visible, winners, tied } = results;
+  const shape = `${status}/${visible}/${results.options.length}/${winners}/${tied}`;
+  if (shape !== data.shape || find(".rounds, .pairs")) due ??= later(refresh, 500, 2000);
 }
 
 async function refresh() {
@@ -73,6 +74,24 @@ function listen() {
     say(` · ${words.connecting}`);
     if (source.readyState === EventSource.CLOSED) poll();
   };
+}
+
+// On a large screen the count can be hidden until the hall is to see it, without leaving the full screen.
+for (const way of all("[data-draw]")) {
+  way.addEventListener("click", (event) => {
+    event.preventDefault();
+    main.toggleAttribute("data-curtain", way.search !== "");
+    const address = new URL(location);
+    if (way.search) address.searchParams.set("hide", "");
+    else address.searchParams.delete("hide");
+    history.replaceState(null, "", address);
+    find(main.hasAttribute("data-curtain") ? "[href='?']" : "[href='?hide']").focus();
+  });
+}
+const full = find("[data-full]");
+if (full && document.fullscreenEnabled) {
+  full.hidden = false;
+  full.addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()));
 }
 
 if (data.final === undefined) (data.streams === undefined ? poll : listen)();

@@ -3,8 +3,25 @@
 const language = `${document.documentElement.lang}-u-nu-latn`;
 const plurals = new Intl.PluralRules(language);
 const number = new Intl.NumberFormat(language);
-const store = { key: `canvass-vote:${location.pathname}` };
-let words, form, due;
+let words, form, due, waits;
+
+// What is kept on this device. A browser may refuse to keep anything: then it is kept as long as the page is open.
+const place = `canvass-vote:${location.pathname}`;
+let kept = attempt(() => localStorage.getItem(place));
+
+function attempt(act) {
+  try {
+    return act();
+  } catch {
+    return null;
+  }
+}
+
+function remember(body) {
+  kept = body;
+  attempt(() => (body ? localStorage.setItem(place, body) : localStorage.removeItem(place)));
+}
+
 
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const count = (forms, value, values) =>
@@ -166,12 +183,13 @@ function spend(fieldset) {
 // Sending: the same body until the server has answered.
 async function send(body) {
   clearTimeout(due);
-  localStorage.setItem(store.key, body);
+  remember(body);
   tellSending(words.sending);
   const headers = { "content-type": "application/x-www-form-urlencoded" };
-  const answer = await fetch(location.pathname, { method: "POST", body, headers, redirect: "manual" }).catch(() => null);
+  const signal = AbortSignal.timeout(20_000);
+  const answer = await fetch(location.pathname, { method: "POST", body, headers, signal, redirect: "manual" }).catch(() => null);
   if (!answer || answer.status === 429 || answer.status >= 500) return keep(body, answer);
-  localStorage.removeItem(store.key);
+  remember(null);
   if (answer.type === "opaqueredirect") return location.assign(`${location.pathname}/receipt`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.querySelector("main").replaceWith(page.querySelector("main"));
@@ -180,8 +198,8 @@ async function send(body) {
 
 function keep(body, answer) {
   tellSending(answer ? words.busy : words.kept, body);
-  store.waits = Math.min(30, (store.waits ?? 1) * 2);
-  due = setTimeout(() => send(body), store.waits * 1000 * (0.5 + Math.random() / 2));
+  waits = Math.min(30, (waits ?? 1) * 2);
+  due = setTimeout(() => send(body), waits * 1000 * (0.5 + Math.random() / 2));
 }
 
 // While a vote is on its way, the form rests; what is not sent yet can be changed.
@@ -203,7 +221,7 @@ function rest(isResting) {
 
 function change() {
   clearTimeout(due);
-  localStorage.removeItem(store.key);
+  remember(null);
   form.querySelector(".sending").remove();
   rest(false);
   form.querySelector("button:not([type])").focus();
@@ -221,13 +239,13 @@ function enhance() {
     event.preventDefault();
     send(new URLSearchParams(new FormData(form)).toString());
   });
-  const kept = localStorage.getItem(store.key);
   if (kept) send(kept);
 }
 
+// A page that comes back as it was left would still be sending.
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 addEventListener("hashchange", takeCode);
 addEventListener("online", () => {
-  const kept = localStorage.getItem(store.key);
   if (kept && due) send(kept);
 });
 enhance();

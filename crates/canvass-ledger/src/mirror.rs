@@ -187,8 +187,8 @@ fn create_copy(disk: &dyn Disk, segment: &Segment) -> std::io::Result<Segment> {
     Ok(Segment::new(segment.base, segment.length, file))
 }
 
-/// Copies the batches in `range` of a segment that holds them up to `from_end`; one that reaches past its end is closed after the last record before it. Gives where
-/// the copy ends.
+/// Copies the batches in `range` of a segment that holds them up to `from_end`; one that reaches past the range's end is
+/// closed after the last record before it. Gives where the copy ends.
 fn copy_batches(
     window: &mut Window,
     (from, from_end): (&Segment, Position),

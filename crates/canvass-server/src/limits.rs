@@ -36,6 +36,14 @@ pub const FORM_SCALE_STEPS_MAX: i64 = 11;
 pub const FORM_RANKS_LISTED_MAX: i64 = 12;
 /// Figures of a page's table of rounds; of a longer count only the last rounds are shown.
 pub const ROUND_FIGURES_MAX: usize = 4_000;
+/// Options that a page compares in pairs.
+pub const PAIRS_OPTIONS_MAX: usize = 12;
+/// Options and rounds that a picture of a count has room for.
+pub const FLOW_OPTIONS_MAX: usize = 12;
+/// See [`FLOW_OPTIONS_MAX`].
+pub const FLOW_ROUNDS_MAX: usize = 10;
+/// Letters of an option's name beside its lane in such a picture.
+pub const FLOW_LABEL_LETTERS_MAX: usize = 20;
 /// Seconds that a browser keeps the receipt of a vote.
 pub const RECEIPT_SECONDS_MAX: u32 = 86_400;
 /// Events of a page of the audit trail.

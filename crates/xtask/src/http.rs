@@ -53,6 +53,11 @@ impl Client {
         Self { address, key: key.to_owned(), connection: None, wait_max: Duration::from_secs(30) }
     }
 
+    /// The same, for a server that may take so long to answer.
+    pub(crate) fn waiting(self, wait_max: Duration) -> Self {
+        Self { wait_max, ..self }
+    }
+
     /// Reads something.
     pub(crate) fn get(&mut self, path: &str) -> io::Result<Answer> {
         self.send("GET", path, &[], b"")

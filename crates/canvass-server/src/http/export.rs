@@ -27,8 +27,9 @@ struct ExportQuery {
 
 /// Export every vote that counts
 ///
-/// As `csv`, `jsonl`, `json`, `xlsx` or `parquet` each vote with its voter, or with a pseudonym, or without; as `election` (the election JSON that `canvass count` and
-/// `canvass import` read), `blt` or `abif` the ballots alone, alike ones together, with nothing of who cast them.
+/// As `csv`, `jsonl`, `json`, `xlsx` or `parquet` each vote with its voter, or with a pseudonym, or without; as `election`
+/// (the election JSON that `canvass count` and `canvass import` read), `blt` or `abif` the ballots alone, alike ones
+/// together, with nothing of who cast them.
 ///
 /// Votes that come while the export is written are not in it. In CSV a cell that a spreadsheet would take for a formula
 /// has an apostrophe in front; the other formats hold each text as it is, and a workbook says that it is text. A

@@ -117,8 +117,11 @@ pub fn router(app: App) -> Router {
         .on(Method::GET, "/console/keys", Api, console::list_keys)
         .on(Method::POST, "/console/keys", Api, console::create_key)
         .on(Method::POST, "/console/keys/{id}/rotate", Api, console::rotate_key)
-        .on(Method::POST, "/console/keys/{id}/revoke", Api, console::revoke_key)
-        .finish();
+        .on(Method::POST, "/console/keys/{id}/revoke", Api, console::revoke_key);
+    // For those who work on the pages; it is no part of the product.
+    #[cfg(debug_assertions)]
+    let pages = pages.on(Method::GET, "/styleguide", Free, pages::read_styleguide);
+    let pages = pages.finish();
     let embedded = Routes::new(&app, ToPerson(pages::refuse))
         .on(Method::GET, "/embed/{poll}", Api, pages::read_vote)
         .on(Method::POST, "/embed/{poll}", PostVotes, pages::cast_vote)

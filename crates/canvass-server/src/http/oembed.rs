@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::{
     ask::Ask,
     openapi::OembedProblems,
-    pages::{escaped, host},
+    pages::{escaped, host, origin},
     reply,
 };
 use crate::{
@@ -96,19 +96,13 @@ pub(crate) fn discovery(app: &App, head: &Parts, poll: &Poll) -> Option<String> 
     if !is_open_to_all(poll) {
         return None;
     }
-    let site = format!("{}://{}", scheme(app, head), host(&head.headers)?);
+    let site = origin(head, app.parts.settings.trusted_proxies);
     let page =
         form_urlencoded::byte_serialize(format!("{site}{}", head.uri.path()).as_bytes()).collect::<String>();
     Some(format!("{site}/oembed?url={page}"))
 }
 
 const NO_POLL: Failure = Failure::Refused(canvass_domain::Refusal::PollNotFound);
-
-/// What the outermost trusted proxy was asked by; this server itself speaks no TLS.
-fn scheme(app: &App, head: &Parts) -> &'static str {
-    let forwarded = head.headers.get("x-forwarded-proto").filter(|_| app.parts.settings.trusted_proxies > 0);
-    if forwarded.is_some_and(|scheme| scheme == "https") { "https" } else { "http" }
-}
 
 fn read_size(field: &'static str, text: Option<&str>) -> Result<Option<u32>, Failure> {
     let read = |text: &str| text.parse().ok().filter(|size| *size > 0);

@@ -73,7 +73,7 @@ pub(crate) fn not_modified(answer: &Response) -> Response {
 
 /// What a page may load and where its forms may go: this server alone, and no script but its own file.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 
 /// A page for people. Other sites are not told which page a visitor comes from; this one is, so that forms carry

@@ -1,6 +1,7 @@
 //! The pages: whole stories by form, without a script, and what they must not do.
 
 use axum::{body::Body, http::Request};
+use canvass_server::Settings;
 
 use crate::harness::{World, check};
 
@@ -224,6 +225,71 @@ async fn pages_tell_their_language_and_direction() {
     }
 }
 
+/// Votes that move from round to round, drawn and listed; to the other side where the language is written so.
+#[tokio::test]
+async fn rounds_are_drawn() {
+    check(
+        "pages_rounds",
+        r#"
+        POST /v1/polls {"id":"chair","title":"Chair","options":[{"id":"ada","label":"Ada <b>"},{"id":"bob","label":"Bob"},{"id":"cy","label":"Cy with a name that is long"}],"status":"open","access":"public","method":{"type":"irv"}}
+        POST /v1/polls/chair/votes {"voterId":"1","ballot":{"ranking":["ada"]}}
+        POST /v1/polls/chair/votes {"voterId":"2","ballot":{"ranking":["ada"]}}
+        POST /v1/polls/chair/votes {"voterId":"3","ballot":{"ranking":["bob"]}}
+        POST /v1/polls/chair/votes {"voterId":"4","ballot":{"ranking":["bob"]}}
+        POST /v1/polls/chair/votes {"voterId":"5","ballot":{"ranking":["bob"]}}
+        POST /v1/polls/chair/votes {"voterId":"6","ballot":{"ranking":["cy","ada"]}}
+        POST /v1/polls/chair/votes {"voterId":"7","ballot":{"ranking":["cy"]}}
+        POST /v1/polls/chair/votes {"voterId":"8","ballot":{"ranking":["ada"]}}
+        as nobody
+        GET /p/chair/results
+        GET /p/chair/results?lang=ar
+        "#,
+    )
+    .await;
+}
+
+/// The count of a poll for keys, and one that is not shown yet, for those who may see it all the same.
+#[tokio::test]
+async fn results_are_shown_by_what_the_viewer_shows() {
+    check(
+        "pages_viewers",
+        r#"
+        POST /v1/polls {"id":"key","title":"Key","options":[{"id":"a"}],"status":"open","resultsVisible":"afterClose"}
+        POST /v1/polls/key/votes {"voterId":"1","ballot":{"choice":"a"}}
+        key reader {"scopes":["results:read"]}
+        GET /p/key/results
+        GET /p/key/results?reveal
+        as reader
+        GET /p/key/results
+        GET /p/key/results?reveal
+        as nobody
+        GET /p/key/results
+        GET /p/key/projector?reveal
+        "#,
+    )
+    .await;
+}
+
+/// The code on the large screen holds the address by which the browser came; HTTPS is a proxy's word.
+#[tokio::test]
+async fn the_large_screen_invites() {
+    let settings = Settings { trusted_proxies: 1, ..Settings::default() };
+    let mut world = World::with(settings).await;
+    let script = r#"
+        POST /v1/polls {"id":"lunch","title":"Lunch?","options":[{"id":"a"}],"status":"open","access":"public"}
+        as nobody
+        with host: vote.example
+        with x-forwarded-proto: https
+        GET /p/lunch/projector?hide
+        as admin
+        POST /v1/polls/lunch/close
+        as nobody
+        GET /p/lunch/projector
+        "#;
+    world.play(script).await;
+    world.compare("pages_projector");
+}
+
 /// Forms of other sites are refused, whichever field tells; without cookies nobody votes for a device.
 #[tokio::test]
 async fn only_a_form_of_this_server_is_taken() {
@@ -344,7 +410,9 @@ async fn pages_are_light_and_load_nothing_from_elsewhere() {
                 .expect("text")
                 .starts_with("default-src 'none';")
         );
-        let html = answer.text();
+        // Programs that embed read the oEmbed link, browsers do not, and it has to say the whole address.
+        let html: String =
+            answer.text().lines().filter(|line| !line.contains("application/json+oembed")).collect();
         assert!(
             !html.contains("//") && !html.contains("style=") && !html.contains("<style"),
             "{page}: {html}"

@@ -9,6 +9,7 @@ pub(crate) mod servers;
 mod size;
 mod table;
 mod votes;
+mod watchers;
 
 use std::{
     path::{Path, PathBuf},
@@ -56,6 +57,8 @@ enum Part {
     Batch,
     /// A poll of a million ranked ballots that is read while votes come, against the same unread.
     Live,
+    /// Thousands who watch one poll: time to the screens, memory of each, votes lost by them.
+    Watchers,
     /// Counts against other programs from PyPI.
     Counting,
     /// A large store against an empty one; memory, disk, time to open.
@@ -114,6 +117,7 @@ pub(crate) fn bench(options: &BenchOptions) -> Outcome {
         (Part::Votes, votes::run as fn(&Bench<'_>) -> Outcome),
         (Part::Batch, batch::run),
         (Part::Live, live::run),
+        (Part::Watchers, watchers::run),
         (Part::Counting, counting::run),
         (Part::Size, size::run),
     ];

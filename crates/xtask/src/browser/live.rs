@@ -71,6 +71,25 @@ pub(super) fn restart_in_the_middle(stage: &mut Stage) -> Outcome<String> {
     Ok(format!("killed and stopped, back after {waits:?} ms, all of 40 votes on the page"))
 }
 
+/// On the large screen the count is behind a curtain until the hall is to see it; the code leads to the poll.
+pub(super) fn curtain(stage: &mut Stage) -> Outcome<String> {
+    stage.world.poll("lunch", "Lunch?", &["Pizza", "Soup"], &json!({}))?;
+    open(stage, "/p/lunch/projector?hide")?;
+    connected(stage)?;
+    stage.world.vote("lunch", &json!({"choice": "o1"}))?;
+    let is_shown = "document.querySelector('.count').checkVisibility()";
+    stage.browser.wait_for("document.querySelector('[data-votes]').textContent === '1'")?;
+    stage.browser.wait_for(&format!("!{is_shown}"))?;
+    stage.browser.click("[href='?']")?;
+    stage.browser.wait_for(is_shown)?;
+    ensure(!stage.browser.address()?.contains("hide"), || "loading it again would draw the curtain".into())?;
+    stage.browser.click("[data-full]")?;
+    stage.browser.wait_for("document.fullscreenElement !== null")?;
+    stage.browser.click("[href='?hide']")?;
+    stage.browser.wait_for(&format!("!{is_shown} && document.fullscreenElement !== null"))?;
+    Ok("drawn and opened, in full screen too".into())
+}
+
 fn connected(stage: &mut Stage) -> Outcome {
     stage.browser.wait_for("document.querySelector('[data-link]').textContent.endsWith('live')")
 }

@@ -18,16 +18,27 @@ pub(super) struct Look {
     prefers: &'static [(&'static str, &'static str)],
     language: &'static str,
     runs_scripts: bool,
+    is_printed: bool,
+}
+
+impl Look {
+    /// In English, on a screen of one's own.
+    fn is_plain(self) -> bool {
+        self.language == "en" && self.size != HALL && !self.is_printed
+    }
 }
 
 const PHONE: (u32, u32) = (390, 844);
 const DESKTOP: (u32, u32) = (1280, 800);
 const HALL: (u32, u32) = (1920, 1080);
+/// Bytes of a page with all its files, uncompressed.
+const WEIGHT_MAX: u64 = 30_000;
 const DARK: &[(&str, &str)] = &[("prefers-color-scheme", "dark")];
 
-const PLAIN: Look = Look { name: "", size: DESKTOP, prefers: &[], language: "en", runs_scripts: true };
+const PLAIN: Look =
+    Look { name: "", size: DESKTOP, prefers: &[], language: "en", runs_scripts: true, is_printed: false };
 
-const LOOKS: [Look; 9] = [
+const LOOKS: [Look; 10] = [
     Look { name: "phone", size: PHONE, ..PLAIN },
     Look { name: "phone-dark", size: PHONE, prefers: DARK, ..PLAIN },
     Look { name: "phone-arabic", size: PHONE, language: "ar", ..PLAIN },
@@ -44,6 +55,7 @@ const LOOKS: [Look; 9] = [
         ],
         ..PLAIN
     },
+    Look { name: "print", is_printed: true, prefers: DARK, ..PLAIN },
     Look { name: "hall", size: HALL, ..PLAIN },
     Look { name: "hall-dark", size: HALL, prefers: DARK, ..PLAIN },
 ];
@@ -57,7 +69,7 @@ pub(super) const CONSOLE_LOOKS: [Look; 4] = [
 ];
 
 /// Pages and states by the names of their pictures.
-const PAGES: [(&str, &str); 21] = [
+const PAGES: [(&str, &str); 29] = [
     ("home", "/"),
     ("vote-choice", "/p/lunch"),
     ("vote-approval", "/p/days"),
@@ -78,26 +90,48 @@ const PAGES: [(&str, &str); 21] = [
     ("results-hidden", "/p/club/results"),
     ("projector-choice", "/p/lunch/projector"),
     ("projector-rounds", "/p/chair/projector"),
+    ("projector-curtain", "/p/lunch/projector?hide"),
+    ("projector-many", "/p/many/projector"),
+    ("hostile-vote", "/p/hostile"),
+    ("hostile-results", "/p/hostile/results"),
+    ("hostile-projector", "/p/hostile/projector"),
     ("notice", "/p/nowhere"),
+    ("docs", "/docs"),
+    ("problem", "/problems/already-voted"),
+    ("styleguide", "/styleguide"),
 ];
+
+/// Pages for programmers at their desks, which are in English alone, and as long as what they document.
+const IN_ENGLISH: [&str; 3] = ["docs", "problem", "styleguide"];
 
 /// Shows every page in every look.
 pub(super) fn looks(stage: &mut Stage) -> Outcome<String> {
     fill(&mut stage.world)?;
     vote(stage)?;
     let mut faults = String::new();
-    let mut views = 0;
+    let (mut views, mut heaviest) = (0, (0, ""));
     for look in LOOKS {
         put_on(stage, look)?;
         for (name, path) in PAGES {
+            if IN_ENGLISH.contains(&name) && !look.is_plain() {
+                continue;
+            }
             views += 1;
             for fault in view(stage, look, name, path)? {
                 let _ = write!(faults, "\n  {name} {}: {fault}", look.name);
             }
+            if look.runs_scripts && !IN_ENGLISH.contains(&name) {
+                heaviest = heaviest.max((weight(stage)?, name));
+            }
         }
     }
     ensure(faults.is_empty(), || faults)?;
-    Ok(format!("{views} views of {} pages, no violation of axe-core", PAGES.len()))
+    let (bytes, name) = heaviest;
+    ensure(bytes < WEIGHT_MAX, || format!("{name} weighs {bytes} bytes"))?;
+    Ok(format!(
+        "{views} views of {} pages, no violation of axe-core; the heaviest with all its files is {name}, {bytes} bytes",
+        PAGES.len()
+    ))
 }
 
 /// The device votes in one poll, so that it has a receipt.
@@ -115,7 +149,10 @@ pub(super) fn put_on(stage: &mut Stage, look: Look) -> Outcome {
     stage.browser.command("Emulation.setDeviceMetricsOverride", &size)?;
     let features: Vec<_> =
         look.prefers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-    stage.browser.command("Emulation.setEmulatedMedia", &json!({ "features": features }))?;
+    stage.browser.command(
+        "Emulation.setEmulatedMedia",
+        &json!({"media": if look.is_printed { "print" } else { "" }, "features": features}),
+    )?;
     stage.browser.command("Emulation.setScriptExecutionDisabled", &json!({"value": false}))?;
     stage.browser.open(&format!("{}/?lang={}", stage.world.origin, look.language))
 }
@@ -151,6 +188,21 @@ pub(super) fn view(stage: &mut Stage, look: Look, name: &str, path: &str) -> Out
 /// Whether anything on the page would move when it changes.
 const MOVES: &str = "[...document.querySelectorAll('*')].some((element) => \
     [...getComputedStyle(element).transitionDuration.matchAll(/[\\d.]+/g)].some((seconds) => Number(seconds[0]) > 0))";
+
+/// Bytes of the page with all that it loaded, uncompressed.
+fn weight(stage: &mut Stage) -> Outcome<u64> {
+    let bytes = stage.browser.evaluate(
+        "['navigation', 'resource'].flatMap((type) => performance.getEntriesByType(type)) \
+         .reduce((sum, entry) => sum + entry.decodedBodySize, 0)",
+    )?;
+    bytes.as_u64().ok_or_else(|| "the browser does not tell the page's weight".into())
+}
+
+/// Fails with every violation on the page as it stands.
+pub(super) fn expect_accessible(stage: &mut Stage) -> Outcome {
+    let violations = axe(stage, PLAIN)?;
+    ensure(violations.is_empty(), || violations.join("\n"))
+}
 
 /// The rules of WCAG 2.2 A and AA, and those that axe-core holds for good practice.
 fn axe(stage: &mut Stage, look: Look) -> Outcome<Vec<String>> {
@@ -233,6 +285,28 @@ fn fill(world: &mut World) -> Outcome {
     )?;
     world.poll("over", "A poll that is over", &["Yes", "No"], &json!({}))?;
     world.post("/v1/polls/over/close", &json!({}), 200)?;
+    // Text that breaks out, reads backwards, stacks up, or never ends.
+    let backwards = "\u{202e}sdrawkcab daeR\u{2067} <b>&amp;</b>";
+    let endless = "Donaudampfschifffahrtsgesellschaft".repeat(5);
+    let stacked = format!("Z{}algo", "\u{0301}\u{0323}".repeat(40));
+    let hostile =
+        ["<script>alert(1)</script>\"'><img src=x onerror=alert(1)>", backwards, &endless, &stacked];
+    let title = format!("{backwards} {endless}");
+    world.poll(
+        "hostile",
+        &title,
+        &hostile,
+        &json!({"description": hostile.join("\n"), "demographics": {&endless[..120]: [backwards]}}),
+    )?;
+    for option in ["o1", "o2", "o3", "o4"] {
+        world.vote("hostile", &json!({ "choice": option }))?;
+    }
+    let names: Vec<_> = (1..=12).map(|number| format!("Proposal {number} with a name of its own")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    world.poll("many", "Which proposals go forward?", &names, &json!({"method": {"type": "approval"}}))?;
+    for option in 4..=12 {
+        world.vote("many", &json!({"choices": ["o3", format!("o{option}")]}))?;
+    }
     for (option, votes) in [(1, 41), (2, 27), (3, 12), (4, 3)] {
         for _ in 0..votes {
             world.vote("lunch", &json!({"choice": format!("o{option}")}))?;

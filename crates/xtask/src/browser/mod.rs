@@ -56,7 +56,7 @@ struct Stage {
 type Story = fn(&mut Stage) -> Outcome<String>;
 
 /// Every story by its name.
-const STORIES: [(&str, Story); 10] = [
+const STORIES: [(&str, Story); 12] = [
     ("looks", looks::looks),
     ("keyboard-alone", voting::keyboard_alone),
     ("without-scripts", voting::without_scripts),
@@ -64,7 +64,9 @@ const STORIES: [(&str, Story); 10] = [
     ("budgets", voting::budgets),
     ("code-in-the-link", voting::code_in_the_link),
     ("offline", voting::offline),
+    ("times", voting::times),
     ("votes-appear", live::votes_appear),
+    ("curtain", live::curtain),
     ("restart", live::restart_in_the_middle),
     ("organiser", console::organiser),
 ];

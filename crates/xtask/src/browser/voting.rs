@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Stage,
+    looks::expect_accessible,
     webdriver::keys::{DOWN, ENTER, SPACE, TAB, UP},
 };
 use crate::outcome::{Outcome, ensure};
@@ -93,6 +94,8 @@ pub(super) fn rankings(stage: &mut Stage) -> Outcome<String> {
     }
     stage.browser.click("[aria-label^='Bob: same place']")?;
     expect_order(stage, "1 Ada, 1 Bob, 2 Cy, + Di")?;
+    expect_accessible(stage)?;
+    stage.browser.picture(&stage.pictures.join("vote-ranked.png"), true)?;
     stage.browser.click("form > button")?;
     stage.browser.wait_for("location.pathname === '/p/board/receipt'")?;
     expect_marks(stage, "1. Ada, 1. Bob, 2. Cy")?;
@@ -121,6 +124,8 @@ pub(super) fn budgets(stage: &mut Stage) -> Outcome<String> {
     expect_left(stage, "1 of 4 left")?;
     stage.browser.fill("[name='mark.o2']", "2")?;
     expect_left(stage, "1 too many")?;
+    expect_accessible(stage)?;
+    stage.browser.picture(&stage.pictures.join("vote-too-many.png"), true)?;
     stage.browser.click("form > button")?;
     ensure(stage.browser.address()?.ends_with("/p/ideas"), || "too much was sent".into())?;
     stage.browser.click("[aria-label='One less for Chairs']")?;
@@ -154,6 +159,8 @@ pub(super) fn code_in_the_link(stage: &mut Stage) -> Outcome<String> {
     stage.browser.click("input[value=o2]")?;
     stage.browser.click("form > button")?;
     stage.browser.wait_for("document.querySelector('.alert')?.textContent.includes('not one of')")?;
+    expect_accessible(stage)?;
+    stage.browser.picture(&stage.pictures.join("vote-refused.png"), true)?;
     ensure(stage.browser.evaluate("document.querySelector('input[value=o2]').checked")? == true, || {
         "what was entered is lost".into()
     })?;
@@ -170,6 +177,7 @@ pub(super) fn offline(stage: &mut Stage) -> Outcome<String> {
     stage
         .browser
         .wait_for("document.querySelector('.waiting')?.innerText.includes('kept on this device')")?;
+    expect_accessible(stage)?;
     stage.browser.picture(&stage.pictures.join("vote-offline.png"), true)?;
     expect_votes(stage, "lunch", &[0, 0])?;
     // It can be changed while it is kept.
@@ -231,6 +239,21 @@ fn expect_left(stage: &mut Stage, expected: &str) -> Outcome {
 fn expect_text(stage: &mut Stage, expression: &str, expected: &str) -> Outcome {
     let comes = stage.browser.wait_for(&format!("{expression} === {}", json!(expected)));
     comes.map_err(|_| format!("{:?} instead of {expected:?}", stage.browser.text(expression)).into())
+}
+
+/// Times are told in the viewer's zone, which is named, in the page's language; without scripts in UTC.
+pub(super) fn times(stage: &mut Stage) -> Outcome<String> {
+    stage.world.poll("lunch", "Lunch?", &["Pizza"], &json!({"closesAt": "2099-12-01T23:30:00Z"}))?;
+    stage.browser.command("Emulation.setTimezoneOverride", &json!({"timezoneId": "Europe/Berlin"}))?;
+    let told = "document.querySelector('.state time').textContent";
+    open(stage, "/p/lunch?lang=de")?;
+    expect_text(stage, told, "2. Dez. 2099, 00:30 MEZ")?;
+    open(stage, "/p/lunch/results?lang=en")?;
+    expect_text(stage, told, "Dec 2, 2099, 12:30 AM GMT+1")?;
+    stage.browser.command("Emulation.setScriptExecutionDisabled", &json!({"value": true}))?;
+    open(stage, "/p/lunch")?;
+    expect_text(stage, told, "2099-12-01 23:30 UTC")?;
+    Ok("in the viewer's zone, named; without scripts in UTC".into())
 }
 
 pub(super) fn open(stage: &mut Stage, path: &str) -> Outcome {

@@ -20,6 +20,8 @@ use crate::{
 
 /// Time that a page may take to come to what a test waits for.
 const WAIT_MAX: Duration = Duration::from_secs(15);
+/// Time that the browser may take for one command: on a busy machine, to check a long page.
+const ANSWER_MAX: Duration = Duration::from_mins(3);
 const WAIT_PAUSE: Duration = Duration::from_millis(25);
 /// The name by which WebDriver passes on an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -48,7 +50,8 @@ impl Browser {
         driver.arg(format!("--port={}", address.port()));
         driver.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let driver = driver.spawn().context("chromedriver")?;
-        let mut browser = Self { driver, client: Client::new(address, "none"), session: String::new() };
+        let mut browser =
+            Self { driver, client: Client::new(address, "none").waiting(ANSWER_MAX), session: String::new() };
         let started = Instant::now();
         while !browser.client.get("/status").is_ok_and(|answer| answer.json()["value"]["ready"] == true) {
             ensure(started.elapsed() < WAIT_MAX, || "chromedriver is not ready".into())?;
@@ -58,7 +61,7 @@ impl Browser {
         let arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"];
         let asked = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
-            "timeouts": {"script": 60_000},
+            "timeouts": {"script": 150_000},
             "goog:chromeOptions": {"args": arguments},
             "goog:loggingPrefs": {"browser": "ALL"},
         }}});

@@ -32,7 +32,7 @@ macro_rules! asset {
 }
 
 /// Every asset.
-static ASSETS: [LazyLock<Asset>; 10] = [
+static ASSETS: [LazyLock<Asset>; 11] = [
     asset!("canvass.css"),
     asset!("results.css"),
     asset!("vote.js"),
@@ -43,14 +43,18 @@ static ASSETS: [LazyLock<Asset>; 10] = [
     asset!("analytics.js"),
     asset!("console.css"),
     asset!("console.js"),
+    asset!("icon.svg"),
 ];
 
 impl Asset {
     fn new(file: &'static str, text: &'static str) -> Self {
         let (name, extension) = file.rsplit_once('.').unwrap_or((file, ""));
         let hash = hexadecimal(&Sha256::digest(text)[..6]);
-        let content_type =
-            if extension == "css" { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
+        let content_type = match extension {
+            "css" => "text/css; charset=utf-8",
+            "svg" => "image/svg+xml",
+            _ => "text/javascript; charset=utf-8",
+        };
         Self { file, path: format!("/assets/{name}-{hash}.{extension}"), content_type, text }
     }
 }

@@ -10,13 +10,21 @@ pub(crate) mod assets;
 pub(crate) mod console;
 mod embed;
 mod entered;
+mod flow;
 mod form;
 mod home;
+#[cfg(debug_assertions)]
+mod palette;
 mod plain;
 mod plural;
 mod problems;
+mod qr;
 mod results;
+mod rounds;
+mod said;
 mod same_site;
+#[cfg(debug_assertions)]
+mod styleguide;
 mod vote;
 mod words;
 
@@ -43,7 +51,9 @@ pub(crate) use home::read_home;
 pub(crate) use plain::{escaped, page, put, with_code};
 pub(crate) use problems::{list_problems, read_problem};
 pub(crate) use results::{read_projector, read_results};
-pub(crate) use same_site::{host, is_cross_origin};
+pub(crate) use same_site::{host, is_cross_origin, origin};
+#[cfg(debug_assertions)]
+pub(crate) use styleguide::read_styleguide;
 pub(crate) use vote::{cast_vote, read_receipt, read_vote, withdraw_vote};
 
 /// A page that says one thing.

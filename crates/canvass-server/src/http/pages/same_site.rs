@@ -28,6 +28,14 @@ pub(crate) fn is_cross_origin(head: &Parts) -> bool {
     tells && !is_same_site(head)
 }
 
+/// Where the browser finds this server, such as `https://vote.example`. Whether it came by HTTPS only a trusted proxy
+/// knows: the server itself speaks HTTP.
+pub(crate) fn origin(head: &Parts, trusted_proxies: usize) -> String {
+    let forwarded = head.headers.get("x-forwarded-proto").filter(|_| trusted_proxies > 0);
+    let scheme = if forwarded.is_some_and(|scheme| scheme == "https") { "https" } else { "http" };
+    format!("{scheme}://{}", host(&head.headers).unwrap_or_default())
+}
+
 /// The name under which the browser knows this server.
 pub(crate) fn host(headers: &HeaderMap) -> Option<&str> {
     headers.get(HOST)?.to_str().ok()

@@ -68,7 +68,9 @@ texts! {
         results: ResultsTexts {
             title: Pattern, votes: Plural, option: String, share: String, records: Pattern, vote: String,
             poll: String, projector: String, vote_at: Pattern, leads: String, winner: String, elected: String,
-            tied: String, live: String, connecting: String, hidden_until_vote: String,
+            tied: String, verdict_leads: Pattern, verdict_winner: Pattern, verdict_elected: Pattern,
+            verdict_tied: Pattern, hide: String, show: String, full_screen: String, curtain: String,
+            code: String, live: String, connecting: String, hidden_until_vote: String,
             hidden_until_end: String, hidden: String,
         }
         figure: FigureTexts {
@@ -78,8 +80,9 @@ texts! {
         }
         rounds: RoundTexts {
             heading: String, left_out: Plural, round: Pattern, runoff: String, inactive: String,
-            needed: String, finalist: String, out: String,
+            needed: String, finalist: String, out: String, picture: String,
         }
+        pairs: PairTexts { heading: String, note: String, against: Pattern, }
         notice: NoticeTexts {
             not_open: String, organiser: String, organiser_text: String, no_receipt: String,
             no_receipt_text: String, other_site: String, other_site_text: String, vote_first: String,

@@ -17,7 +17,7 @@ use crate::{
     app::App,
     http::{
         ask::Ask,
-        pages::{same_site::host, texts::PageTexts},
+        pages::{same_site::origin, texts::PageTexts},
         reply,
     },
     service::{
@@ -72,7 +72,7 @@ pub(crate) async fn make_codes(app: App, mut ask: Ask) -> Result<Response, Failu
         Ok(codes) => codes,
         Err(failure) => return Ok(notice(desk, &failure)),
     };
-    let address = address(&ask, &id);
+    let address = address(&app, &ask, &id);
     if entered.text("as") == "csv" {
         return Ok(download(&id, &codes, &address));
     }
@@ -89,11 +89,10 @@ pub(crate) async fn make_codes(app: App, mut ask: Ask) -> Result<Response, Failu
 }
 
 /// Where voters find the poll: under the name by which the organiser's browser knows this server.
-fn address(ask: &Ask, poll: &PollId) -> String {
-    let origin = ask.head.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
-    let origin = origin
-        .filter(|origin| origin.contains("://"))
-        .map_or_else(|| format!("https://{}", host(&ask.head.headers).unwrap_or("localhost")), str::to_owned);
+fn address(app: &App, ask: &Ask, poll: &PollId) -> String {
+    let said = ask.head.headers.get(ORIGIN).and_then(|said| said.to_str().ok());
+    let said = said.filter(|said| said.contains("://")).map(str::to_owned);
+    let origin = said.unwrap_or_else(|| origin(&ask.head, app.parts.settings.trusted_proxies));
     format!("{origin}/p/{poll}")
 }
 
