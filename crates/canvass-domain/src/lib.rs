@@ -7,6 +7,7 @@ pub mod ballot;
 pub mod code;
 mod codec;
 pub mod count_view;
+pub mod crossing;
 pub mod decide;
 mod identifier;
 pub mod key;

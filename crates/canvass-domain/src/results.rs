@@ -254,7 +254,8 @@ pub fn breakdown(poll: &Poll, tally: &Tally, by: &str) -> Option<BreakdownView> 
     let mut rows: Vec<Vec<u64>> =
         counts.values().map(|count| row(count.votes, &count.options, width)).collect();
     rows.push(row(tally.votes - answered, &unanswered(tally, width, counts), width));
-    let hidden = hide(&rows, u64::from(poll.minimum_cell));
+    let secrets: Vec<_> = rows.iter().map(|row| too_small(row, u64::from(poll.minimum_cell))).collect();
+    let hidden = hide(&rows, &secrets);
     let shown = |row: usize, column: usize| (!hidden[row][column]).then(|| rows[row][column]);
     let values = counts.keys().enumerate().map(|(at, value)| BreakdownRow {
         value: value.clone(),
@@ -289,15 +290,14 @@ fn unanswered(tally: &Tally, width: usize, counts: &BTreeMap<String, ValueCount>
     (0..width).map(|option| marks(option).saturating_sub(answered(option))).collect()
 }
 
-/// Which figures to hide: those below the smallest cell, and as many others that none of those can be had by
-/// subtracting what is shown from the sums of rows and columns (complementary suppression).
+/// Which figures to hide: the secret ones, and as many others that none of those can be had by subtracting what is shown
+/// from the sums of rows and columns (complementary suppression).
 ///
 /// Take rows and columns for the knots of a graph, and each hidden figure for a line between its row and its column.
 /// The sums tell a hidden figure exactly if its line is a bridge: the sums of all knots on one side of it leave nothing
 /// else. So a secret that is a bridge gets a way around it, over figures that are hidden for its sake.
-fn hide(rows: &[Vec<u64>], minimum: u64) -> Vec<Vec<bool>> {
-    let secrets: Vec<Vec<bool>> = rows.iter().map(|row| too_small(row, minimum)).collect();
-    let mut hidden = secrets.clone();
+pub(crate) fn hide(rows: &[Vec<u64>], secrets: &[Vec<bool>]) -> Vec<Vec<bool>> {
+    let mut hidden = secrets.to_vec();
     // Each way around hides at least one more figure, so this ends.
     while let Some(told) = Bridges::of(&hidden).into_iter().find(|(row, column)| secrets[*row][*column])
         && let Some(way) = way_around(rows, &hidden, told)
@@ -308,7 +308,7 @@ fn hide(rows: &[Vec<u64>], minimum: u64) -> Vec<Vec<bool>> {
 }
 
 /// The figures of a row that are too small to be shown. A row of too few ballots tells of them by its zeros too.
-fn too_small(row: &[u64], minimum: u64) -> Vec<bool> {
+pub(crate) fn too_small(row: &[u64], minimum: u64) -> Vec<bool> {
     let is_small = |votes: u64| votes > 0 && votes < minimum;
     row.iter().map(|votes| is_small(*votes) || is_small(row[0])).collect()
 }

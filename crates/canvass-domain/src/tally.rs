@@ -339,7 +339,7 @@ impl StepPair<'_> {
 }
 
 /// The options that a ballot marks: choices, first preferences, or options with a number above zero.
-fn each_mark(ballot: &Ballot, mut mark: impl FnMut(usize)) {
+pub(crate) fn each_mark(ballot: &Ballot, mut mark: impl FnMut(usize)) {
     match ballot {
         Ballot::Choices(choices) => choices.iter().for_each(|option| mark(usize::from(*option))),
         Ballot::Ranking(ranks) => match ranks.iter().find(|rank| **rank != Rank::Skipped) {

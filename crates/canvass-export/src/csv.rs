@@ -31,11 +31,12 @@ pub(crate) fn write_row(piece: &mut Vec<u8>, row: Row<'_>) {
 }
 
 /// A cell that no spreadsheet takes for a formula: one that begins like one gets an apostrophe in front.
-fn guarded(text: Cow<'_, str>) -> Cow<'_, str> {
+pub fn guarded(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}").into() } else { text }
 }
 
-fn write_cells(piece: &mut Vec<u8>, cells: &[Cow<'_, str>]) {
+/// Appends a row of cells, quoted where they need it.
+pub fn write_cells(piece: &mut Vec<u8>, cells: &[Cow<'_, str>]) {
     for (index, cell) in cells.iter().enumerate() {
         if index > 0 {
             piece.push(b',');

@@ -3,7 +3,7 @@
 //! Nothing here knows HTTP. An [`Export`] holds one page of records and, where the format wants it, one group of rows;
 //! never the whole. An [`Exporter`] writes exports to a folder by a [`Schedule`].
 
-mod csv;
+pub mod csv;
 mod export;
 mod exporter;
 mod folder;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use canvass_domain::key::Rate;
+use canvass_domain::{Sequence, key::Rate};
 
 /// Bytes of one vote's body, and of one line of a batch.
 pub const VOTE_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -52,6 +52,18 @@ pub const EVENTS_PAGE_MAX: usize = 1_000;
 pub const RESULTS_READY_MAX: usize = 4_096;
 /// Polls whose counts of ballots are kept ready at once.
 pub const COUNTS_READY_MAX: usize = 4_096;
+/// Breakdowns of polls with small cells that are remembered as they were shown.
+pub const BREAKDOWNS_SHOWN_MAX: usize = 4_096;
+/// Records of a poll that cross-tables are folded from at most: some seconds' work.
+pub const CROSSED_RECORDS_MAX: Sequence = Sequence(2_000_000);
+/// Cross-tables that are kept ready.
+pub const CROSSINGS_READY_MAX: usize = 64;
+/// Filters of one cross-table.
+pub const CROSS_FILTERS_MAX: usize = 2;
+/// Steps of a picture of votes over time.
+pub const CHART_STEPS_MAX: i64 = 1_500;
+/// Figures of a page's table; longer ones are left to the download.
+pub const ANALYTICS_FIGURES_MAX: usize = 4_000;
 /// Polls with at most so many distinct ballots are always counted up to their newest vote. Those with more are counted
 /// one at a time, and their count may be older.
 pub const COUNTED_NEWEST_MAX: usize = 5_000;

@@ -99,6 +99,7 @@ pub fn router(app: App) -> Router {
         .with_sessions()
         .on(Method::GET, "/p/{poll}/results", Api, pages::read_results)
         .on(Method::GET, "/p/{poll}/projector", Api, pages::read_projector)
+        .on(Method::GET, "/p/{poll}/analytics", Api, pages::read_analytics)
         .on(Method::GET, "/console", Api, console::list_polls)
         .on(Method::GET, "/console/sign-in", Api, console::read_sign_in)
         .on(Method::POST, "/console/sign-in", Api, console::enter)

@@ -65,7 +65,9 @@ pub(crate) async fn read_results(app: App, mut ask: Ask) -> Result<Response, Fai
 
 /// Break the results down by one demographic dimension
 ///
-/// Figures below the poll's `minimumCell` are null, and so are as many others that none can be found by subtracting.
+/// Figures below the poll's `minimumCell` are null, and so are as many others that none can be found by subtracting. In
+/// such a poll a figure that was shown stays until `minimumCell` ballots have come to it, so that two answers do not
+/// tell of one vote.
 #[utoipa::path(get, path = "/v1/polls/{poll}/breakdown", tag = "results",
     params(("poll" = String, Path, description = "The poll's id"),
         ("by" = String, Query, description = "One of the poll's dimensions"),
@@ -75,7 +77,7 @@ pub(crate) async fn read_breakdown(app: App, mut ask: Ask) -> Result<Response, F
     let query: ResultsQuery = ask.query()?;
     let by = query.by.as_deref().ok_or_else(|| Failure::invalid("by", "say which dimension"))?;
     let seen = see(&app, &mut ask, &query).await?;
-    let view = seen.breakdown(by)?;
+    let view = app.breakdown(&seen, by)?;
     Ok(answer_derived(&ask, &seen, &view))
 }
 

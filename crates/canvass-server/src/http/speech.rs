@@ -76,6 +76,11 @@ impl Speech {
         Self { language, is_chosen: false, is_framed }
     }
 
+    /// The same in a language that a page has. What was chosen and is not there is not remembered either.
+    pub(crate) fn in_language(self, language: Language) -> Self {
+        Self { is_chosen: self.is_chosen && language == self.language, language, ..self }
+    }
+
     /// Where the pages of polls lie that speak like this.
     pub(crate) fn polls(self) -> &'static str {
         if self.is_framed { "/embed" } else { "/p" }

@@ -1,9 +1,11 @@
 //! The use cases: who may do what, and what it does. Nothing here knows HTTP.
 
 pub(crate) mod answer;
+pub(crate) mod breakdowns;
 pub(crate) mod caller;
 pub(crate) mod codes;
 pub(crate) mod counting;
+pub(crate) mod crossing;
 pub(crate) mod devices;
 pub(crate) mod election;
 pub(crate) mod export;

@@ -7,7 +7,7 @@ use canvass_domain::{
     Count, Poll, PollId, Sequence, Timestamp, VoterId,
     key::Scope,
     poll::{Access, ResultsVisible, Status},
-    results::{BreakdownView, TimelineView, TimelineWidth, breakdown, may_see, results, timeline},
+    results::{TimelineView, TimelineWidth, may_see, results, timeline},
 };
 use canvass_store::Snapshot;
 use parking_lot::Mutex;
@@ -66,20 +66,14 @@ impl Seen {
         Self { snapshot, visible: true, view, restricted: true }
     }
 
-    /// A breakdown, for those who may see the count.
-    pub(crate) fn breakdown(&self, by: &str) -> Result<BreakdownView, Failure> {
-        self.refuse_hidden()?;
-        breakdown(&self.snapshot.poll, &self.snapshot.tally, by)
-            .ok_or_else(|| Failure::invalid("by", "names a dimension that the poll does not declare"))
-    }
-
     /// A timeline, for those who may see the count.
     pub(crate) fn timeline(&self, width: TimelineWidth) -> Result<TimelineView, Failure> {
         self.refuse_hidden()?;
         Ok(timeline(&self.snapshot.poll, &self.snapshot.tally, width))
     }
 
-    fn refuse_hidden(&self) -> Result<(), Failure> {
+    /// Refuses those who may not see the count.
+    pub(crate) fn refuse_hidden(&self) -> Result<(), Failure> {
         if self.visible {
             return Ok(());
         }

@@ -190,6 +190,11 @@ impl World {
         }
     }
 
+    /// Leaves out of the transcript what only prepared.
+    pub(crate) fn forget(&mut self) {
+        self.transcript.clear();
+    }
+
     pub(crate) fn compare(&self, name: &str) {
         insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
             insta::assert_snapshot!(name, self.transcript);

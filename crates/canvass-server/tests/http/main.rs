@@ -1,5 +1,6 @@
 //! The real router over the real local store: scripts of requests, and their whole answers.
 
+mod analytics;
 mod batch;
 mod console;
 mod defects;

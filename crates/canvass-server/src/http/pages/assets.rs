@@ -32,13 +32,15 @@ macro_rules! asset {
 }
 
 /// Every asset.
-static ASSETS: [LazyLock<Asset>; 9] = [
+static ASSETS: [LazyLock<Asset>; 11] = [
     asset!("canvass.css"),
     asset!("results.css"),
     asset!("vote.js"),
     asset!("times.js"),
     asset!("live.js"),
     asset!("embed.js"),
+    asset!("analytics.css"),
+    asset!("analytics.js"),
     asset!("console.css"),
     asset!("console.js"),
     asset!("icon.svg"),

@@ -5,6 +5,7 @@
 #[macro_use]
 pub(crate) mod texts;
 
+mod analytics;
 pub(crate) mod assets;
 pub(crate) mod console;
 mod embed;
@@ -43,6 +44,7 @@ use crate::{
 
 use texts::PageTexts;
 
+pub(crate) use analytics::read_analytics;
 pub(crate) use assets::read_asset;
 pub(crate) use embed::{FRAMED_DEVICE_COOKIE, frame};
 pub(crate) use home::read_home;

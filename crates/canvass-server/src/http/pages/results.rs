@@ -200,7 +200,7 @@ fn streams(poll: &Poll, speech: Speech) -> bool {
 }
 
 /// Why the count is not shown.
-fn hidden<'a>(t: &'a PageTexts, poll: &Poll) -> &'a str {
+pub(super) fn hidden<'a>(t: &'a PageTexts, poll: &Poll) -> &'a str {
     match poll.results_visible {
         ResultsVisible::AfterVote => &t.results.hidden_until_vote,
         ResultsVisible::AfterClose => &t.results.hidden_until_end,

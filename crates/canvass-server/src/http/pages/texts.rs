@@ -194,7 +194,7 @@ pub(crate) mod tests {
     }
 
     /// The places of each text. In a plural the number may go without saying, as in \"one\".
-    fn places(file: &str) -> BTreeMap<String, BTreeSet<String>> {
+    pub(crate) fn places(file: &str) -> BTreeMap<String, BTreeSet<String>> {
         let table: Table = file.parse().expect("TOML");
         let mut places = BTreeMap::new();
         for (section, texts) in &table {
