@@ -8,7 +8,7 @@ use canvass_domain::PollId;
 use canvass_export::{Exporter, ExporterOptions, Voters};
 use canvass_store::{
     Store,
-    conformance::{TestClock, Traits, World},
+    conformance::{TestClock, World},
     local::{Clock as _, LocalOptions, LocalStore},
 };
 use tempfile::TempDir;
@@ -27,14 +27,13 @@ impl Scene {
         let options = LocalOptions::new(home.path().join("data"), [7; 16]);
         let (store, _) = LocalStore::open(&options, Arc::new(clock.clone())).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
-        let traits = Traits { receipts_have_sequence: true, tally_lag_ms_max: 0 };
         let polls = ["busy", ".."].map(|id| id.parse::<PollId>().unwrap());
         for id in &polls {
             let poll = r#"{"title": "?", "options": [{"id": "a"}, {"id": "b"}], "status": "open"}"#;
             let request = serde_json::from_str(poll).unwrap();
             store.create_poll(request, id.clone(), "key:test").await.unwrap();
         }
-        let world = World::new(store, clock.clone(), traits, ());
+        let world = World::new(store, clock.clone(), ());
         Self { home, clock, world, polls }
     }
 

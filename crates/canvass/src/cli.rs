@@ -52,7 +52,7 @@ pub(crate) enum Command {
     /// Check a data directory, while no server uses it, and say what was found
     Doctor(doctor::DoctorArgs),
     /// Make the tables in DynamoDB
-    Dynamodb(dynamodb::DynamoDbArgs),
+    Dynamodb(Box<dynamodb::DynamoDbArgs>),
     /// Check or print the configuration
     Config(config::ConfigArgs),
     /// Print a script that completes commands in a shell
