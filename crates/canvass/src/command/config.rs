@@ -68,9 +68,11 @@ fn entry(row: &Row) -> String {
     let default = if default.is_empty() { String::new() } else { format!("; default {default}") };
     let value = match &row.value {
         Value::String(text) => toml::Value::String(text.clone()).to_string(),
+        Value::Null => "\"\"".to_owned(),
         other => other.to_string(),
     };
-    let is_shown = row.value.as_str().is_none_or(|text| !text.is_empty() && !text.starts_with('('));
+    let is_shown = !row.value.is_null()
+        && row.value.as_str().is_none_or(|text| !text.is_empty() && !text.starts_with('('));
     let mark = if is_shown { "" } else { "# " };
     format!("# {documentation}\n# --{name}, {variable}{default}\n{mark}{name} = {value}\n")
 }

@@ -14,7 +14,7 @@ pub(crate) struct DynamoDbArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the tables that are missing: paid by use, restorable to any second, safe from deletion
+    /// Make the tables that are missing, restorable to any second and safe from deletion
     Create(CreateArgs),
 }
 
