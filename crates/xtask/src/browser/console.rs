@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Pages of the console by the names of their pictures.
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 8] = [
     ("console-polls", "/console"),
     ("console-search", "/console?q=nothing&status=draft"),
     ("console-new", "/console/polls/new"),
@@ -20,6 +20,7 @@ const PAGES: [(&str, &str); 7] = [
     ("console-edit", "/console/polls/spring/edit"),
     ("console-codes", "/console/polls/board/codes"),
     ("console-keys", "/console/keys"),
+    ("analytics", "/p/spring/analytics"),
 ];
 
 /// A poll is made by the form, opened, voted in, paused, closed, certified and put away, by clicks alone.
@@ -71,7 +72,10 @@ fn make_poll(stage: &mut Stage) -> Outcome {
     stage.browser.click("a.button")?;
     stage.browser.fill("[name=title]", "Where do we meet in spring?")?;
     stage.browser.fill("[name=options]", "Lisbon\nGdańsk\nTbilisi")?;
-    stage.browser.evaluate("document.querySelector('details:has([name=id])').open = true")?;
+    stage
+        .browser
+        .evaluate("document.querySelectorAll('form details').forEach((details) => (details.open = true))")?;
+    stage.browser.fill("[name=demographics]", "team: red, blue")?;
     stage.browser.fill("[name=id]", "spring")?;
     // Entered in the organiser's zone, sent in UTC.
     stage.browser.command("Emulation.setTimezoneOverride", &json!({"timezoneId": "Asia/Kathmandu"}))?;

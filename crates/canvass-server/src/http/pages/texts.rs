@@ -67,7 +67,7 @@ texts! {
         }
         results: ResultsTexts {
             title: Pattern, votes: Plural, option: String, share: String, records: Pattern, vote: String,
-            poll: String, projector: String, vote_at: Pattern, leads: String, winner: String, elected: String,
+            poll: String, projector: String, analytics: String, vote_at: Pattern, leads: String, winner: String, elected: String,
             tied: String, verdict_leads: Pattern, verdict_winner: Pattern, verdict_elected: Pattern,
             verdict_tied: Pattern, hide: String, show: String, full_screen: String, curtain: String,
             code: String, live: String, connecting: String, hidden_until_vote: String,
