@@ -74,6 +74,13 @@ pub const COUNT_AGE_MAX: Duration = Duration::from_millis(350);
 pub const COUNT_PAUSE_PARTS: u32 = 3;
 /// Pause between two results sent to the watchers of a poll: ten a second at most.
 pub const LIVE_PAUSE: Duration = Duration::from_millis(100);
+/// The same for each watcher, where many watch and many vote: 5,000 are told three times a second then, so that telling
+/// them leaves most of two cores to voting.
+pub const LIVE_PAUSE_PER_WATCHER: Duration = Duration::from_micros(70);
+/// Records between two results up to which a poll is quiet, and all are told as soon as may be.
+pub const LIVE_RECORDS_QUIET_MAX: u64 = 50;
+/// The longest such pause.
+pub const LIVE_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How often a broadcast looks whether anybody still watches.
 pub const LIVE_CHECK: Duration = Duration::from_secs(5);
 /// Silence after which a watcher is told that the stream is alive.

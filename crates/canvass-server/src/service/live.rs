@@ -19,7 +19,10 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     app::App,
-    limits::{LIVE_CHECK, LIVE_HEARTBEAT, LIVE_LIFETIME_MAX, LIVE_PAUSE, WATCHERS_MAX},
+    limits::{
+        LIVE_CHECK, LIVE_HEARTBEAT, LIVE_LIFETIME_MAX, LIVE_PAUSE, LIVE_PAUSE_MAX, LIVE_PAUSE_PER_WATCHER,
+        LIVE_RECORDS_QUIET_MAX, WATCHERS_MAX,
+    },
     service::{
         Failure,
         results::{Seen, View},
@@ -183,9 +186,10 @@ impl Broadcast {
     /// connects again is told why.
     async fn run(self) {
         let Ok(mut sequence) = self.app.store().watch(&self.poll).await else { return };
+        let mut told = Sequence::default();
         while !self.leave_if_alone() {
             let Some(live) = self.make().await else { return };
-            let told = live.sequence;
+            let before = std::mem::replace(&mut told, live.sequence);
             self.newest.send_if_modified(|newest| {
                 let is_newer = newest.as_ref().is_none_or(|known| known.sequence < told);
                 if is_newer {
@@ -193,12 +197,21 @@ impl Broadcast {
                 }
                 is_newer
             });
-            tokio::time::sleep(LIVE_PAUSE).await;
+            tokio::time::sleep(self.pause(told.0.saturating_sub(before.0))).await;
             // A large poll's count may be behind: then it is asked for again, at the rate at which it is made.
             if *sequence.borrow_and_update() <= told && !self.wait(&mut sequence).await {
                 return;
             }
         }
+    }
+
+    /// Telling a watcher takes time: where many votes come, many watchers are told less often.
+    fn pause(&self, records: u64) -> Duration {
+        if records <= LIVE_RECORDS_QUIET_MAX {
+            return LIVE_PAUSE;
+        }
+        let watchers = u32::try_from(self.newest.receiver_count()).unwrap_or(u32::MAX);
+        LIVE_PAUSE_PER_WATCHER.saturating_mul(watchers).clamp(LIVE_PAUSE, LIVE_PAUSE_MAX)
     }
 
     /// Waits for a newer sequence while somebody watches; false once the poll is gone.

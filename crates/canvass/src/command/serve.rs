@@ -9,7 +9,7 @@ use crate::{
     config::ServerArgs,
     failure::Failure,
     logging,
-    start::{Server, raise_file_limit, stop_signal},
+    start::{Server, keep_pages_small, raise_file_limit, stop_signal},
 };
 
 #[derive(Debug, Args)]
@@ -21,6 +21,7 @@ pub(crate) struct ServeArgs {
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let settings = args.server.settings()?;
     logging::start(&settings)?;
+    keep_pages_small();
     raise_file_limit();
     let server = Server::start(&settings)?;
     // Nobody may be reading; the server runs all the same.
