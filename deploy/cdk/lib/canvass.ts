@@ -2,7 +2,7 @@
 //
 // Everything is made of the plain resources of CloudFormation, without assets, custom resources or a bootstrap, so that
 // the template made from it can be deployed alone, and so that what a role may do stands here word for word.
-import { Aws, aws_budgets as budgets, aws_events as events, aws_lambda as lambda, aws_quicksight as quicksight, aws_secretsmanager as secrets, aws_sqs as sqs } from "aws-cdk-lib";
+import { Aws, CfnDeletionPolicy, aws_budgets as budgets, aws_events as events, aws_lambda as lambda, aws_quicksight as quicksight, aws_secretsmanager as secrets, aws_sqs as sqs } from "aws-cdk-lib";
 import { Construct } from "constructs";
 import { Alerts } from "./alerts";
 import { makeAnalytics } from "./analytics";
@@ -121,6 +121,9 @@ export class Canvass extends Construct {
       description: "The admin key of Canvass, as a whole",
       generateSecretString: { passwordLength: 48, excludePunctuation: true },
     });
+    // The tables know the key by its hash for as long as they live, so it lives as long.
+    secret.cfnOptions.deletionPolicy = CfnDeletionPolicy.RETAIN;
+    secret.cfnOptions.updateReplacePolicy = CfnDeletionPolicy.RETAIN;
     accept(secret, "AwsSolutions-SMG4", "It is a caller's key, not a service's: turning it by the clock would shut its users out. docs/aws.md says how it is changed.");
     return secret;
   }
@@ -240,6 +243,7 @@ export class Canvass extends Construct {
       functionName: this.functions.tally.resource.ref,
       startingPosition: "TRIM_HORIZON",
       batchSize: 1_000,
+      maximumBatchingWindowInSeconds: 1,
       // The window's events name the shard.
       tumblingWindowInSeconds: 1,
       parallelizationFactor: 1,

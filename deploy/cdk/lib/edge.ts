@@ -10,8 +10,8 @@ const CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad";
 const CACHING_BY_ORIGIN = "658327ea-f89d-4fab-a63d-7e88639e58f6";
 const ALL_BUT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac";
 
-/** A result may be this old. Those who vote see it a moment later; a thousand who watch cost one request. */
-const RESULTS_SECONDS = 1;
+/** A result may be this old, where the API says that everybody may see it: a thousand who watch cost one request. */
+const RESULTS_SECONDS_MAX = 1;
 
 /** What to put before the API. */
 export interface EdgeOptions {
@@ -180,9 +180,9 @@ function makeResultsPolicy(scope: Construct): string {
   const policy = new cloudfront.CfnCachePolicy(scope, "ResultsCaching", {
     cachePolicyConfig: {
       name: `${Aws.STACK_NAME}-results`,
-      minTtl: RESULTS_SECONDS,
-      defaultTtl: RESULTS_SECONDS,
-      maxTtl: RESULTS_SECONDS,
+      minTtl: 0,
+      defaultTtl: 0,
+      maxTtl: RESULTS_SECONDS_MAX,
       parametersInCacheKeyAndForwardedToOrigin: {
         enableAcceptEncodingGzip: true,
         enableAcceptEncodingBrotli: true,

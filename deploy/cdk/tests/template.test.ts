@@ -28,7 +28,7 @@ test("it can be deployed alone", () => {
 
 test("cfn-lint finds nothing", (context) => {
   const program = process.env.CANVASS_CFN_LINT;
-  if (!program) return context.skip("CANVASS_CFN_LINT names no cfn-lint; `cargo xtask deploy` sets it up");
+  if (!program) return context.skip("CANVASS_CFN_LINT names no cfn-lint; `cargo xtask deployment` sets it up");
   const found = spawnSync(program, [join(ROOT, "deploy/canvass.template.json")], { encoding: "utf8" });
   assert.equal(`${found.stdout}${found.stderr}`, "");
   assert.equal(found.status, 0);
@@ -66,6 +66,24 @@ test("parameters and outputs keep the documents' names", () => {
   for (const name of ["ApiEndpoint", "ApiKeyId", "VotesTableName", "ResultsTableName", "SnapshotBucketName", "PollsTableName", "ResultsBucketName", "ElastiCacheEndpoint", "VoteProcessorFunctionArn"]) {
     assert.ok(name in made.template.Outputs, name);
   }
+});
+
+test("the documentation and the pipeline name parameters and outputs that are there", () => {
+  const texts = ["docs/aws.md", ".github/workflows/deploy.yml"].map((path) => readFileSync(join(ROOT, path), "utf8"));
+  const deployments = texts.flatMap((text) => [...text.matchAll(/--parameter-overrides((?:\\\n|.)*)/g)].map((match) => match[1]!));
+  assert.equal(deployments.length, 2);
+  const needed = Object.entries<any>(made.template.Parameters).filter(([, parameter]) => !("Default" in parameter));
+  for (const deployment of deployments) {
+    const given = [...deployment.matchAll(/\b([A-Z]\w+)=/g)].map((match) => match[1]!);
+    assert.deepEqual(given.filter((name) => !(name in made.template.Parameters)), []);
+    assert.deepEqual(needed.map(([name]) => name).filter((name) => !given.includes(name)), [], "needed, and not given");
+  }
+  const asked = texts.flatMap((text) => [...text.matchAll(/(?<!-)\boutput "?(\w+)"?\)|OutputKey==`(\w+)`/g)].map((match) => match[1] ?? match[2]!));
+  assert.ok(asked.length >= 3, `${asked}`);
+  const described = texts[0]!.slice(texts[0]!.indexOf("## Parameters"));
+  for (const name of Object.keys(made.template.Parameters)) assert.ok(described.includes(`\`${name}\``), `${name} is not documented`);
+  for (const name of Object.keys(made.template.Outputs)) assert.ok(described.includes(`\`${name}\``), `${name} is not documented`);
+  assert.deepEqual(asked.filter((name) => !(name in made.template.Outputs)), []);
 });
 
 test("the tables are as the program makes them", () => {
@@ -137,9 +155,10 @@ test("the analytics read the files as they are written", () => {
   assert.ok(!COLUMNS.some((column) => /voter/i.test(column.name)), "no voter is named");
 });
 
+let plain: Set<string>;
+
 /** The types of the resources that a choice adds to the construct in an app of one's own. */
 function check(choice: Partial<CanvassProps>, expected: string[]): void {
-  const plain = typesOf({});
   const more = [...typesOf(choice)].filter((type) => !plain.has(type));
   assert.deepEqual(more.sort(), expected);
 }
@@ -154,6 +173,7 @@ function typesOf(choice: Partial<CanvassProps>): Set<string> {
 }
 
 test("each choice adds what it says, and nothing is there without it", () => {
+  plain = typesOf({});
   const network = ["Subnet", "SubnetRouteTableAssociation", "RouteTable", "SecurityGroup", "SecurityGroupEgress", "SecurityGroupIngress", "VPC", "VPCEndpoint"].map((type) => `AWS::EC2::${type}`);
   const redis = (serverless: boolean) => ({ redis: { on: true, serverless, node: !serverless, nodeType: "cache.t3.micro" } });
   check(redis(true), [...network, "AWS::ElastiCache::ServerlessCache", "AWS::IAM::ManagedPolicy"].sort());
