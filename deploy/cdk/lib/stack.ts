@@ -1,6 +1,6 @@
 // The stack that can be deployed alone: everything that may be chosen is a parameter. Parameters and outputs have the
 // names of the two documents where those have one.
-import { CfnCondition, CfnElement, CfnOutput, CfnParameter, CfnParameterProps, CfnRule, Fn, ICfnConditionExpression, Stack, StackProps } from "aws-cdk-lib";
+import { Aws, CfnCondition, CfnElement, CfnOutput, CfnParameter, CfnParameterProps, CfnRule, Fn, ICfnConditionExpression, Stack, StackProps } from "aws-cdk-lib";
 import { Construct } from "constructs";
 import { Canvass } from "./canvass";
 import { accept } from "./reasons";
@@ -94,7 +94,7 @@ export class CanvassStack extends Stack {
     tell("ResultsExporterFunctionArn", "The function that exports", functions.export.resource.attrArn);
     tell("TallyDeadLettersUrl", "Queue of what the tally gave up", canvass.deadLetters.ref);
     tell("AlertTopicArn", "Topic of the alarms", canvass.alerts.topic.ref);
-    tell("DashboardUrl", "The dashboard in CloudWatch", `https://${this.region}.console.aws.amazon.com/cloudwatch/home?region=${this.region}#dashboards:name=${this.stackName}`);
+    tell("DashboardUrl", "The dashboard in CloudWatch", `https://${this.region}.console.aws.amazon.com/cloudwatch/home?region=${this.region}#dashboards:name=${Aws.STACK_NAME}`);
     const { network, dashboard } = canvass;
     if (network) tell("ElastiCacheEndpoint", "Redis; it speaks TLS only", network.host, conditionOf(this, "HasRedis"));
     if (dashboard) tell("QuickSightDashboardArn", "The dashboard in QuickSight", dashboard.attrArn, conditionOf(this, "HasQuickSightUser"));

@@ -19,7 +19,8 @@ test("the template in the repository is what the app makes", () => {
   assert.equal(made.kept, made.text, "deploy/canvass.template.json is stale: npm run template");
 });
 
-test("it can be deployed alone", () => {
+test("it can be deployed alone, under any name", () => {
+  assert.doesNotMatch(JSON.stringify(made.template.Outputs), /name=Canvass/);
   assert.doesNotMatch(made.text, /cdk-hnb659fds|BootstrapVersion|AssetParameters/);
   assert.doesNotMatch(made.text, /Custom::/);
   assert.ok(made.text.length < 1_000_000, "CloudFormation takes a megabyte");
