@@ -14,6 +14,7 @@ mod limits;
 mod listing;
 mod options;
 mod polls;
+mod shared;
 mod store;
 mod stream;
 mod tables;
@@ -22,5 +23,6 @@ mod votes;
 
 pub use client::is_local;
 pub use options::Options;
+pub use shared::{RedisUrl, RedisUrlError};
 pub use store::DynamoStore;
 pub use tables::{TableError, create_tables};

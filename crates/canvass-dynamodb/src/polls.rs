@@ -260,6 +260,9 @@ impl Engine {
                 let head = Arc::new(head);
                 self.remember(&head, Instant::now());
                 self.tallies.forget(&head.key.id);
+                if let Some(shared) = &self.shared {
+                    shared.note(&head.key.id);
+                }
                 return Ok(Some(head));
             }
             let current = self.read_head(&from.key.id).await?;

@@ -38,6 +38,9 @@ impl Engine {
     /// Whatever keeps it from being opened, with what to do.
     pub(crate) fn open(settings: &Settings) -> Result<Self, Failure> {
         match settings.store {
+            StoreKind::Local if settings.redis.get().is_some() => Err(Failure::usage(
+                "--redis is what servers on DynamoDB share; a data directory has one server and needs none",
+            )),
             StoreKind::Local => open_local(settings),
             StoreKind::DynamoDb if settings.backup_to.get().is_some() => Err(Failure::usage(
                 "--backup-to copies a data directory; DynamoDB has its own backups: see point-in-time recovery in docs/dynamodb.md",
@@ -114,7 +117,7 @@ mod dynamodb {
 
     use std::{sync::Arc, time::Duration};
 
-    use canvass_dynamodb::{DynamoStore, Options, create_tables, is_local};
+    use canvass_dynamodb::{DynamoStore, Options, RedisUrl, RedisUrlError, create_tables, is_local};
     use canvass_server::{App, Edge as _, SystemEdge};
     use canvass_store::Store;
     use tokio::runtime::{Builder, Runtime};
@@ -123,7 +126,8 @@ mod dynamodb {
     use crate::{config::Settings, edge, failure::Failure};
 
     pub(super) fn open(settings: &Settings) -> Result<Engine, Failure> {
-        let (options, runtime) = (options(settings), runtime()?);
+        let options = Options { redis: redis(settings)?, ..options(settings) };
+        let runtime = runtime()?;
         let system = SystemEdge::default();
         let prefix = options.table_prefix.clone();
         let opening = async {
@@ -164,6 +168,11 @@ mod dynamodb {
     fn options(settings: &Settings) -> Options {
         let endpoint = Some(settings.dynamodb_endpoint.clone()).filter(|endpoint| !endpoint.is_empty());
         Options::new(&settings.table_prefix, endpoint, edge::random())
+    }
+
+    fn redis(settings: &Settings) -> Result<Option<RedisUrl>, Failure> {
+        let url = settings.redis.get().map(str::parse).transpose();
+        url.map_err(|error: RedisUrlError| Failure::usage(error.to_string()))
     }
 
     fn runtime() -> Result<Runtime, Failure> {

@@ -6,4 +6,6 @@ mod conformance;
 mod cost;
 mod faults;
 mod proxy;
+mod redis;
+mod redis_server;
 mod support;

@@ -1,6 +1,5 @@
 //! The program on DynamoDB Local, which `cargo xtask test` starts; without the feature, what it says.
 
-#[cfg(not(feature = "dynamodb"))]
 use crate::harness::run;
 
 #[cfg(not(feature = "dynamodb"))]
@@ -11,6 +10,16 @@ fn a_program_without_dynamodb_says_how_to_get_it() {
         assert_eq!(output.code, 2);
         assert!(output.stderr.contains("--features dynamodb"), "{}", output.stderr);
     }
+}
+
+#[test]
+fn redis_is_for_servers_on_dynamodb() {
+    let output = run(&["serve", "--redis", "redis://:a-secret@127.0.0.1:6379"]);
+    assert_eq!(output.code, 2);
+    assert!(output.stderr.contains("--redis is what servers on DynamoDB share"), "{}", output.stderr);
+    assert!(!output.stderr.contains("a-secret"), "{}", output.stderr);
+    let output = run(&["config", "print", "--redis", "redis://:a-secret@127.0.0.1:6379"]);
+    assert!(!output.stdout.contains("a-secret") && output.stdout.contains("not shown"), "{}", output.stdout);
 }
 
 #[cfg(feature = "dynamodb")]
