@@ -12,6 +12,7 @@ mod folding;
 mod items;
 mod limits;
 mod listing;
+mod migrate;
 mod options;
 mod polls;
 mod shared;
@@ -22,6 +23,7 @@ mod tally;
 mod votes;
 
 pub use client::is_local;
+pub use migrate::{MigrateError, Migrated, carry_in, carry_out};
 pub use options::Options;
 pub use shared::{RedisUrl, RedisUrlError};
 pub use store::DynamoStore;

@@ -243,7 +243,7 @@ impl Store for DynamoStore {
 
 impl Engine {
     /// Polls, newest first, from the index: it follows the polls by a moment.
-    async fn list_polls(&self, query: PollQuery) -> Result<PollPage, StoreError> {
+    pub(crate) async fn list_polls(&self, query: PollQuery) -> Result<PollPage, StoreError> {
         const STATUSES: [Status; 7] = [
             Status::Draft,
             Status::Scheduled,
@@ -302,7 +302,7 @@ impl Engine {
         Ok(found)
     }
 
-    async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError> {
+    pub(crate) async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError> {
         let items = self.query(&self.names.main, "keys", ALL).await?;
         let read = |item| {
             serde_json::from_str(text(item, "key")?)
@@ -312,7 +312,7 @@ impl Engine {
         items.iter().map(read).collect()
     }
 
-    async fn put_key(&self, made: &Key) -> Result<(), StoreError> {
+    pub(crate) async fn put_key(&self, made: &Key) -> Result<(), StoreError> {
         let mut item = key("keys", made.id.as_str());
         let json = serde_json::to_string(made)
             .map_err(|error| StoreError::Corrupt(format!("a key cannot be written: {error}")))?;
@@ -320,7 +320,7 @@ impl Engine {
         self.put_plain(item).await
     }
 
-    async fn setting(&self, setting: Setting) -> Result<String, StoreError> {
+    pub(crate) async fn setting(&self, setting: Setting) -> Result<String, StoreError> {
         let mut item = key("settings", setting.name);
         item.insert("value".to_owned(), string(setting.value.clone()));
         let request = self

@@ -5,6 +5,7 @@
 mod conformance;
 mod cost;
 mod faults;
+mod migrate;
 mod proxy;
 mod redis;
 mod redis_server;
