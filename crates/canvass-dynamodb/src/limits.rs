@@ -51,3 +51,9 @@ pub(crate) const REDIS_RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) const REDIS_LOOKED_AFTER: Duration = Duration::from_secs(1);
 /// Words of new results that wait for this server.
 pub(crate) const TOLD_WAITING_MAX: usize = 1_024;
+/// Records of a data directory that are read ahead while it is carried to tables.
+pub(crate) const CARRIED_AHEAD_MAX: usize = 1_024;
+/// How long the counts may stand still before what was carried is given up.
+pub(crate) const CARRIED_COUNTS_WAIT_MAX: Duration = Duration::from_mins(1);
+/// How often they are looked at meanwhile.
+pub(crate) const CARRIED_COUNTS_LOOKED_AT: Duration = Duration::from_millis(200);

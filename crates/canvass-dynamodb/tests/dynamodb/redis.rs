@@ -80,6 +80,11 @@ impl Servers {
         assert_eq!(self.world.tell(&self.poll, &line).await, "cast");
     }
 
+    /// Which of them folds the stream.
+    fn folding(&self) -> usize {
+        usize::from(figure(&self.stores[1], "canvass_dynamodb_folds") > 0.5)
+    }
+
     async fn wait_until_redis(&self, is_up: bool) {
         for store in &self.stores {
             let began = Instant::now();
@@ -154,7 +159,8 @@ async fn results_are_right_whatever_redis_does() {
             1 => servers.redis.kill(),
             2 => servers.redis.restart().await,
             3 => servers.redis.tell("FLUSHALL").await,
-            4 => servers.gates[0].stall(),
+            // The other server finds nothing new there for longer than a result may be old.
+            4 => servers.gates[servers.folding()].stall(),
             5 => servers.gates.iter().for_each(Gate::stall),
             6 => servers.gates.iter().for_each(Gate::open),
             7 => servers.redis.tell("SCRIPT FLUSH").await,
@@ -165,7 +171,8 @@ async fn results_are_right_whatever_redis_does() {
             }
             _ => {}
         }
-        let ends = Instant::now() + Duration::from_millis(2_500);
+        let takes = if turn == 4 { AGE_MAX + Duration::from_secs(2) } else { Duration::from_millis(2_500) };
+        let ends = Instant::now() + takes;
         while Instant::now() < ends {
             cast.fetch_add(1, Ordering::SeqCst);
             servers.vote(voter).await;
@@ -190,7 +197,8 @@ async fn results_are_right_whatever_redis_does() {
     assert!(from_redis > 50.0, "Redis was of use");
 }
 
-/// A result that another server keeps in Redis takes no request to DynamoDB at all; without Redis it takes three.
+/// A result that another server keeps in Redis takes no request to DynamoDB at all; without Redis each takes one at
+/// least.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs DynamoDB Local and Redis: cargo xtask test"]
 async fn a_result_from_redis_takes_no_read_units() {
@@ -228,7 +236,7 @@ async fn a_result_from_redis_takes_no_read_units() {
     }
     println!("requests to DynamoDB for five results: {} with Redis, {} without", told[0], told[1]);
     assert_eq!(told[0], 0);
-    assert!(told[1] >= 10, "the control reads the tables");
+    assert!(told[1] >= 5, "the control reads the tables");
 }
 
 /// Who watches on one server is told at once of what another has folded in: here the server would look by itself only

@@ -22,7 +22,7 @@ pub(crate) struct DynamoDbArgs {
 enum Command {
     /// Make the tables that are missing, restorable to any second and safe from deletion
     Create(Box<CreateArgs>),
-    /// Say what a month costs on AWS by how many votes come, computed from list prices and measured units
+    /// Say what a month costs on AWS, by list prices and measured units
     Cost(CostArgs),
 }
 
