@@ -134,6 +134,12 @@ options! {
     /// Address to listen on; port 0 takes a free one
     #[arg(value_name = "ADDRESS:PORT")]
     listen: SocketAddr = "127.0.0.1:8080", "CANVASS_LISTEN";
+    /// File with the certificate chain for TLS, in PEM; the server speaks HTTPS then. It may change while it runs
+    #[arg(value_name = "FILE")]
+    tls_certificate: OptionalPath = "", "CANVASS_TLS_CERTIFICATE";
+    /// File with the certificate's private key, in PEM
+    #[arg(value_name = "FILE")]
+    tls_key: OptionalPath = "", "CANVASS_TLS_KEY";
     /// The admin key at the first start, made and shown if absent; others can see flags, so use the variable or file
     #[arg(value_name = "SECRET")]
     admin_key: Hidden = "", "CANVASS_ADMIN_KEY";
@@ -514,7 +520,7 @@ mod tests {
     #[test]
     fn every_default_parses() {
         let settings = Settings::merge(Given::default(), File::default());
-        assert_eq!(settings.rows().len(), 30);
+        assert_eq!(settings.rows().len(), 32);
     }
 
     #[test]

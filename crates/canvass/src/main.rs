@@ -14,6 +14,7 @@ mod limits;
 mod logging;
 mod output;
 mod start;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -15,4 +15,5 @@ mod exports;
 mod first_steps;
 mod harness;
 mod imports;
+mod tls;
 mod usage;
