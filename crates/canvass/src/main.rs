@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod command;
 mod config;
+mod cost;
 mod edge;
 mod engine;
 mod exports;

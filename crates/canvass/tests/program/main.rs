@@ -8,6 +8,8 @@ mod connections;
 mod counts;
 mod durability;
 mod dynamodb;
+#[cfg(feature = "dynamodb")]
+mod dynamodb_servers;
 mod elections;
 mod exports;
 mod first_steps;
