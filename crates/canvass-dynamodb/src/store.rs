@@ -187,7 +187,7 @@ impl Store for DynamoStore {
             ("canvass_dynamodb_retries_total", self.engine.clients.retries() as f64),
             ("canvass_dynamodb_folds", f64::from(u8::from(figures.is_folding.load(Ordering::Relaxed)))),
         ];
-        Health { trouble: None, figures }
+        Health { figures, ..Health::default() }
     }
 
     fn tally_lag_max(&self) -> Duration {

@@ -1,6 +1,10 @@
 //! What the routes share: the store, the edge, the keys, and what is kept ready.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use canvass_domain::{
     key::{Key, Plan, Rate, Scope, Secret, SecretHash},
@@ -150,6 +154,13 @@ impl App {
     /// Ends the streams of live results, for a server that stops: the other requests in flight end by themselves.
     pub fn end_streams(&self) {
         self.parts.live.end();
+    }
+
+    /// Counts what the schedule of exports did, which runs beside the service.
+    pub fn count_exports(&self, written: usize, failed: usize) {
+        let metrics = &self.parts.metrics;
+        metrics.exports_scheduled.fetch_add(written as u64, Ordering::Relaxed);
+        metrics.exports_failed.fetch_add(failed as u64, Ordering::Relaxed);
     }
 
     async fn add_admin_key(&self, secret: &str) -> Result<(), StoreError> {

@@ -30,6 +30,10 @@ pub const POLLS_PAGE_DEFAULT: usize = 50;
 pub const HOME_POLLS_MAX: usize = 50;
 /// Open polls that are looked through for them.
 pub const HOME_POLLS_READ_MAX: usize = 500;
+/// Polls with a figure of their own in the metrics.
+pub const POLL_FIGURES_MAX: usize = 20;
+/// Open polls, the newest, that are looked through for those with the most votes.
+pub const POLL_FIGURES_READ_MAX: usize = 2_000;
 /// Scores of an option that a form shows side by side; more are written into a field.
 pub const FORM_SCALE_STEPS_MAX: i64 = 11;
 /// Ranks that a form lists; more are written into a field.

@@ -7,6 +7,6 @@ pub mod local;
 mod store;
 
 pub use store::{
-    ChainInput, Health, Pending, PollCursor, PollPage, PollQuery, Receipt, RecordPage, RecordedEntry,
-    Snapshot, Store, StoreError, VoteOutcome, VoteResult,
+    ChainInput, Feed, FeedPage, Happening, Health, Histogram, Pending, PollCursor, PollPage, PollQuery,
+    Receipt, RecordPage, RecordedEntry, Snapshot, Store, StoreError, VoteOutcome, VoteResult, What,
 };

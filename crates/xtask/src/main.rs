@@ -14,6 +14,7 @@ mod http;
 mod load;
 mod machine;
 mod outcome;
+mod prometheus;
 mod python;
 mod random;
 mod server;
@@ -49,6 +50,8 @@ enum Command {
     Browser(browser::BrowserOptions),
     /// Tests the module for applications by Node, against a real server.
     Client,
+    /// Tests the alarms and the dashboard by a real Prometheus, against a real server.
+    Prometheus,
     /// Counts generated elections with independent programs from PyPI as well, and compares.
     Compare(compare::CompareOptions),
     /// Measures speed and size; builds with --release.
@@ -76,6 +79,7 @@ fn run(command: Command) -> Outcome {
         Command::Fault(options) => fault::fault(&options),
         Command::Browser(options) => browser::browser(&options),
         Command::Client => client::test(&shell::build_canvass("dev")?),
+        Command::Prometheus => prometheus::test(&shell::build_canvass("dev")?),
         Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::BenchServer(options) => bench::servers::serve(&options),

@@ -9,6 +9,7 @@ use crate::{
     client, dynamodb,
     fault::{self, FaultOptions},
     outcome::Outcome,
+    prometheus,
     shell::{self, run},
     tidy,
 };
@@ -39,6 +40,7 @@ pub(crate) fn test(options: &TestOptions) -> Outcome {
     let program = shell::canvass_in(&shell::target()?, "dev");
     timed("browser", || browser::browser(&BrowserOptions::for_tests(program.clone())))?;
     timed("client", || client::test(&program))?;
+    timed("prometheus", || prometheus::test(&program))?;
     if options.without_faults {
         return Ok(());
     }

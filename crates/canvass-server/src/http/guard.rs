@@ -202,11 +202,15 @@ fn find_key(app: &App, secret: &str, address: IpAddr) -> Result<Arc<LiveKey>, Fa
 
 /// Counts a request against what its key or its address may do.
 pub(crate) fn count(app: &App, caller: &Caller, class: Class) -> Result<Standing, Failure> {
-    match &caller.key {
+    let counted = match &caller.key {
         Some(live) if live.limits.are_none() => Ok(Standing::new()),
         Some(live) => live.limits.count(class, app.edge().now()),
         None => app.parts.addresses.count(class, caller.address).map(|()| Standing::new()),
+    };
+    if let Err(Failure::Limited(limited)) = &counted {
+        app.parts.metrics.count_limited(limited);
     }
+    counted
 }
 
 /// The key's secret: `x-api-key: …`, or `Authorization: Bearer …`. Other schemes may be a proxy's.

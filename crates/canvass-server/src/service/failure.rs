@@ -1,6 +1,9 @@
 //! Why a request is not carried out, in words that say what to do. What only the operator may know goes to the log.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use canvass_counting::formats::Unwritable;
 use canvass_domain::{Invalid, Poll, Refusal, VoteId, key::Scope, vote::StoredVote};
@@ -163,6 +166,7 @@ impl App {
     }
 
     fn log_failure(&self, trouble: &str) -> String {
+        self.parts.metrics.storage_failures.fetch_add(1, Ordering::Relaxed);
         let instance = format!("urn:uuid:{}", uuid::Builder::from_random_bytes(self.random()).into_uuid());
         tracing::error!(%instance, trouble, "a request failed in storage");
         instance

@@ -10,6 +10,7 @@ pub(crate) mod devices;
 pub(crate) mod election;
 pub(crate) mod export;
 pub(crate) mod failure;
+pub(crate) mod figures;
 pub(crate) mod keys;
 pub(crate) mod limiting;
 pub(crate) mod live;
