@@ -19,6 +19,7 @@ use crate::{
     metrics::Metrics,
     origins::Origins,
     service::{
+        alarms::{AlarmRule, Alarms},
         breakdowns::BreakdownsShown,
         counting::Counts,
         crossing::Crossings,
@@ -28,6 +29,7 @@ use crate::{
         live::Broadcasts,
         results::ResultsReady,
         sessions::EndedSessions,
+        webhooks::Webhooks,
     },
 };
 
@@ -46,6 +48,10 @@ pub struct Settings {
     pub address_votes: Option<Rate>,
     /// Other requests of one address without a key; none means no limit.
     pub address_reads: Option<Rate>,
+    /// Whether webhooks may go to addresses that are not of the public internet.
+    pub webhook_private_addresses: bool,
+    /// When alarms begin; each name once.
+    pub alarms: Vec<AlarmRule>,
     /// Time that a body may take to arrive.
     pub body_wait_max: Duration,
     /// Time that a batch may go without sending anything.
@@ -61,6 +67,8 @@ impl Default for Settings {
             embed_origins: Origins::default(),
             address_votes: Some(limits::ADDRESS_VOTES),
             address_reads: Some(limits::ADDRESS_READS),
+            webhook_private_addresses: false,
+            alarms: Vec::new(),
             body_wait_max: limits::BODY_WAIT_MAX,
             batch_wait_max: limits::BATCH_WAIT_MAX,
         }
@@ -87,6 +95,8 @@ pub(crate) struct Parts {
     pub(crate) live: Broadcasts,
     pub(crate) ended_sessions: EndedSessions,
     pub(crate) metrics: Metrics,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) alarms: Alarms,
     device_secret: OnceCell<DeviceSecret>,
 }
 
@@ -114,6 +124,8 @@ impl App {
             live: Broadcasts::default(),
             ended_sessions: EndedSessions::default(),
             metrics: Metrics::default(),
+            webhooks: Webhooks::default(),
+            alarms: Alarms::new(&settings.alarms),
             device_secret: OnceCell::new(),
             settings,
         };
@@ -130,6 +142,7 @@ impl App {
         let has_admin = keys.iter().any(|key| key.scopes.contains(&Scope::Admin));
         keys.into_iter().for_each(|key| self.parts.keys.put(key));
         self.device_secret().await?;
+        self.load_webhooks()?;
         if has_admin {
             return Ok(None);
         }

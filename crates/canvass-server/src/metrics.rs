@@ -17,7 +17,7 @@ use canvass_domain::{Refusal, vote::Operation};
 use canvass_store::{Health, Histogram, StoreError, VoteOutcome, VoteResult};
 use parking_lot::Mutex;
 
-use crate::service::limiting::Limited;
+use crate::service::{alarms::Alarms, limiting::Limited, webhooks::Webhooks};
 
 /// What the server counts.
 #[derive(Debug, Default)]
@@ -34,6 +34,23 @@ pub(crate) struct Metrics {
     /// Recounts that did not agree with what was shown.
     pub(crate) recount_differences: AtomicU64,
     routes: Mutex<Vec<Arc<RouteFigures>>>,
+}
+
+/// What the server counted since it started, as alarms look at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Requests answered.
+    pub(crate) requests: u64,
+    /// Those with a status of 400 to 499.
+    pub(crate) client_errors: u64,
+    /// Those with a status of 500 or more.
+    pub(crate) server_errors: u64,
+    /// Votes cast and changed.
+    pub(crate) votes: u64,
+    /// See [`Metrics::recount_differences`].
+    pub(crate) recount_differences: u64,
+    /// See [`Metrics::storage_failures`].
+    pub(crate) storage_failures: u64,
 }
 
 const LIMITS: [&str; 5] = ["api", "post-votes", "read-votes", "day", "address"];
@@ -131,6 +148,22 @@ impl Metrics {
         }
     }
 
+    /// What was counted since the start.
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            votes: read(&self.votes.0[0]) + read(&self.votes.0[1]),
+            recount_differences: read(&self.recount_differences),
+            storage_failures: read(&self.storage_failures),
+            ..Totals::default()
+        };
+        for route in self.routes.lock().iter() {
+            totals.requests += route.by_class.iter().map(read).sum::<u64>();
+            totals.client_errors += read(&route.by_class[3]);
+            totals.server_errors += read(&route.by_class[4]);
+        }
+        totals
+    }
+
     /// Every figure, with those of the store and the number of streams of live results.
     pub(crate) fn render(&self, health: &Health, watchers: usize) -> String {
         let mut text = String::new();
@@ -150,6 +183,28 @@ impl Metrics {
         }
         health.histograms.iter().for_each(|histogram| render_histogram(&mut text, histogram));
         text
+    }
+
+    /// How webhooks and alarms do.
+    pub(crate) fn render_watch(text: &mut String, webhooks: &Webhooks, alarms: &Alarms) {
+        let name = "canvass_webhooks";
+        family(text, name, "gauge", "Webhooks by whether they work.");
+        for (state, count) in webhooks.by_state() {
+            line(text, format_args!("{name}{{state=\"{state}\"}} {count}"));
+        }
+        let name = "canvass_webhook_deliveries_total";
+        family(text, name, "counter", "Tries to deliver to a webhook by what they came to.");
+        let figures = &webhooks.figures;
+        for (outcome, count) in
+            [("accepted", &figures.accepted), ("refused", &figures.refused), ("failed", &figures.failed)]
+        {
+            line(text, format_args!("{name}{{outcome=\"{outcome}\"}} {}", read(count)));
+        }
+        let name = "canvass_alarm_active";
+        family(text, name, "gauge", "Whether an alarm of the server's own is on.");
+        for (alarm, is_on) in alarms.states() {
+            line(text, format_args!("{name}{{alarm=\"{alarm}\"}} {}", u8::from(is_on)));
+        }
     }
 
     fn render_refusals(&self, text: &mut String) {

@@ -22,6 +22,7 @@ mod shell;
 mod test;
 mod tidy;
 mod vote;
+mod watching;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,8 @@ enum Command {
     Client,
     /// Tests the alarms and the dashboard by a real Prometheus, against a real server.
     Prometheus,
+    /// Tests webhooks over TLS and mail by others' programs from PyPI, against a real server.
+    Watching,
     /// Counts generated elections with independent programs from PyPI as well, and compares.
     Compare(compare::CompareOptions),
     /// Measures speed and size; builds with --release.
@@ -80,6 +83,7 @@ fn run(command: Command) -> Outcome {
         Command::Browser(options) => browser::browser(&options),
         Command::Client => client::test(&shell::build_canvass("dev")?),
         Command::Prometheus => prometheus::test(&shell::build_canvass("dev")?),
+        Command::Watching => watching::test(),
         Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::BenchServer(options) => bench::servers::serve(&options),

@@ -70,7 +70,9 @@ fn serve(program: &Path, folder: &Path) -> Outcome<Server> {
     let (data, backup, address) = (folder.join("data"), folder.join("backup"), free_address()?);
     let mut command = Command::new(program);
     command.arg("serve").arg("--data").arg(&data).arg("--backup-to").arg(backup);
-    command.args(["--listen", &address.to_string()]);
+    let configuration = folder.join("canvass.toml");
+    fs::write(&configuration, "[[alarm]]\nname = \"vote-volume\"\n")?;
+    command.arg("--config").arg(configuration).args(["--listen", &address.to_string()]);
     Server::spawn(command, &data, address)?.until_ready()
 }
 

@@ -18,19 +18,27 @@ const PACKAGES: [&str; 7] = [
     "pyarrow==26.0.1",
 ];
 
-/// The Python with the packages; none, and it is said, where Python or its registry is not there.
+/// The Python with what elections and exports are compared with.
+///
+/// # Errors
+/// See [`with`].
+pub(crate) fn with_packages() -> Outcome<Option<PathBuf>> {
+    with("python", &PACKAGES)
+}
+
+/// A Python with packages, in a folder of the target directory; none, and it is said, where Python or its registry is not there.
 ///
 /// # Errors
 /// The same with `CI=true`, where nothing may be left out.
-pub(crate) fn with_packages() -> Outcome<Option<PathBuf>> {
-    let folder = shell::target()?.join("python");
+pub(crate) fn with(name: &str, packages: &[&str]) -> Outcome<Option<PathBuf>> {
+    let folder = shell::target()?.join(name);
     let (python, marker) = (folder.join("bin/python"), folder.join("packages"));
-    let wanted = PACKAGES.join(" ");
+    let wanted = packages.join(" ");
     if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
         return Ok(Some(python));
     }
     let made = works(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-        && works(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES));
+        && works(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages));
     if made {
         std::fs::write(marker, wanted)?;
         return Ok(Some(python));

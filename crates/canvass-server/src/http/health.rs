@@ -10,6 +10,7 @@ use canvass_domain::key::Scope;
 use crate::{
     app::App,
     http::{ask::Ask, openapi::Problem, reply},
+    metrics::Metrics,
     service::Failure,
 };
 
@@ -39,6 +40,7 @@ pub(crate) async fn read_readiness(app: App, _: Ask) -> Result<Response, Failure
     responses((status = 200, description = "Every figure, in the text format 0.0.4", body = String, content_type = "text/plain")))]
 pub(crate) async fn read_metrics(app: App, ask: Ask) -> Result<Response, Failure> {
     let mut figures = app.parts.metrics.render(&app.store().health(), app.parts.live.watchers());
+    Metrics::render_watch(&mut figures, &app.parts.webhooks, &app.parts.alarms);
     if ask.caller.has(Scope::ResultsRead) {
         figures.push_str(&app.poll_figures().await?);
     }

@@ -41,6 +41,14 @@ pub(crate) enum Failure {
     /// There is no such key.
     #[error("there is no API key with this id")]
     KeyNotFound,
+    /// There is no such webhook.
+    #[error("there is no webhook with this id")]
+    WebhookNotFound,
+    /// The engine has no order of all records.
+    #[error(
+        "events and webhooks follow the order of the local engine's ledger, which this server's engine does not have"
+    )]
+    NotOnThisEngine,
     /// Without this key nobody could manage keys any more.
     #[error("this is the last key with the scope admin; make another one first")]
     LastAdminKey,

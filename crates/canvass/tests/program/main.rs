@@ -14,3 +14,4 @@ mod first_steps;
 mod harness;
 mod imports;
 mod usage;
+mod webhooks;
