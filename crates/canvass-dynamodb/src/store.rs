@@ -227,7 +227,7 @@ impl Store for DynamoStore {
             ("canvass_dynamodb_folds", f64::from(u8::from(figures.is_folding.load(Ordering::Relaxed)))),
         ];
         figures.extend(self.engine.shared.iter().flat_map(Shared::figures));
-        Health { trouble: None, figures }
+        Health { figures, ..Health::default() }
     }
 
     fn tally_lag_max(&self) -> Duration {

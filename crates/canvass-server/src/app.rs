@@ -1,6 +1,10 @@
 //! What the routes share: the store, the edge, the keys, and what is kept ready.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use canvass_domain::{
     key::{Key, Plan, Rate, Scope, Secret, SecretHash},
@@ -15,6 +19,7 @@ use crate::{
     metrics::Metrics,
     origins::Origins,
     service::{
+        alarms::{AlarmRule, Alarms},
         breakdowns::BreakdownsShown,
         counting::Counts,
         crossing::Crossings,
@@ -24,6 +29,7 @@ use crate::{
         live::Broadcasts,
         results::ResultsReady,
         sessions::EndedSessions,
+        webhooks::Webhooks,
     },
 };
 
@@ -42,6 +48,10 @@ pub struct Settings {
     pub address_votes: Option<Rate>,
     /// Other requests of one address without a key; none means no limit.
     pub address_reads: Option<Rate>,
+    /// Whether webhooks may go to addresses that are not of the public internet.
+    pub webhook_private_addresses: bool,
+    /// When alarms begin; each name once.
+    pub alarms: Vec<AlarmRule>,
     /// Time that a body may take to arrive.
     pub body_wait_max: Duration,
     /// Time that a batch may go without sending anything.
@@ -57,6 +67,8 @@ impl Default for Settings {
             embed_origins: Origins::default(),
             address_votes: Some(limits::ADDRESS_VOTES),
             address_reads: Some(limits::ADDRESS_READS),
+            webhook_private_addresses: false,
+            alarms: Vec::new(),
             body_wait_max: limits::BODY_WAIT_MAX,
             batch_wait_max: limits::BATCH_WAIT_MAX,
         }
@@ -83,6 +95,8 @@ pub(crate) struct Parts {
     pub(crate) live: Broadcasts,
     pub(crate) ended_sessions: EndedSessions,
     pub(crate) metrics: Metrics,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) alarms: Alarms,
     device_secret: OnceCell<DeviceSecret>,
 }
 
@@ -110,6 +124,8 @@ impl App {
             live: Broadcasts::default(),
             ended_sessions: EndedSessions::default(),
             metrics: Metrics::default(),
+            webhooks: Webhooks::default(),
+            alarms: Alarms::new(&settings.alarms),
             device_secret: OnceCell::new(),
             settings,
         };
@@ -126,6 +142,7 @@ impl App {
         let has_admin = keys.iter().any(|key| key.scopes.contains(&Scope::Admin));
         keys.into_iter().for_each(|key| self.parts.keys.put(key));
         self.device_secret().await?;
+        self.load_webhooks()?;
         if has_admin {
             return Ok(None);
         }
@@ -150,6 +167,13 @@ impl App {
     /// Ends the streams of live results, for a server that stops: the other requests in flight end by themselves.
     pub fn end_streams(&self) {
         self.parts.live.end();
+    }
+
+    /// Counts what the schedule of exports did, which runs beside the service.
+    pub fn count_exports(&self, written: usize, failed: usize) {
+        let metrics = &self.parts.metrics;
+        metrics.exports_scheduled.fetch_add(written as u64, Ordering::Relaxed);
+        metrics.exports_failed.fetch_add(failed as u64, Ordering::Relaxed);
     }
 
     async fn add_admin_key(&self, secret: &str) -> Result<(), StoreError> {

@@ -16,3 +16,4 @@ pub use app::{App, Settings};
 pub use edge::{Edge, SystemEdge};
 pub use http::{PeerAddress, openapi, router};
 pub use origins::{Origins, OriginsError};
+pub use service::alarms::{AlarmFigure, AlarmNotice, AlarmRule};

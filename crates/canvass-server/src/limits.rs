@@ -32,6 +32,10 @@ pub const POLLS_PAGE_DEFAULT: usize = 50;
 pub const HOME_POLLS_MAX: usize = 50;
 /// Open polls that are looked through for them.
 pub const HOME_POLLS_READ_MAX: usize = 500;
+/// Polls with a figure of their own in the metrics.
+pub const POLL_FIGURES_MAX: usize = 20;
+/// Open polls, the newest, that are looked through for those with the most votes.
+pub const POLL_FIGURES_READ_MAX: usize = 2_000;
 /// Scores of an option that a form shows side by side; more are written into a field.
 pub const FORM_SCALE_STEPS_MAX: i64 = 11;
 /// Ranks that a form lists; more are written into a field.
@@ -50,6 +54,31 @@ pub const FLOW_LABEL_LETTERS_MAX: usize = 20;
 pub const RECEIPT_SECONDS_MAX: u32 = 86_400;
 /// Events of a page of the audit trail.
 pub const EVENTS_PAGE_MAX: usize = 1_000;
+/// Events of a page of all polls' unless the caller says otherwise.
+pub const EVENTS_PAGE_DEFAULT: usize = 100;
+/// Pages of the ledger that one such request looks through: a million records.
+pub const EVENT_PAGES_LOOKED_AT_MAX: usize = 64;
+/// Webhooks. Each reads the ledger on its own.
+pub const WEBHOOKS_MAX: usize = 50;
+/// Polls that a webhook names.
+pub const WEBHOOK_POLLS_MAX: usize = 1_000;
+/// Alarms that wait to be told to one webhook.
+pub const WEBHOOK_ALARMS_WAITING_MAX: usize = 100;
+/// Seconds after which changed results are told where nothing else is said.
+pub const RESULTS_SECONDS_DEFAULT: u64 = 10;
+/// The same, at most.
+pub const RESULTS_SECONDS_MAX: u64 = 86_400;
+/// Pause between looks for something to deliver.
+pub const WEBHOOK_PAUSE: Duration = Duration::from_millis(200);
+/// Seconds between two records of how far a webhook has come.
+pub const WEBHOOK_KEEP_SECONDS: i64 = 1;
+/// Bytes of ledger after which it is recorded also where nothing was delivered.
+pub const WEBHOOK_UNKEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Seconds after each failed try until the next; three days in all. After the last the webhook is disabled.
+pub const WEBHOOK_RETRIES_SECONDS: [i64; 11] =
+    [1, 5, 30, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 72_000];
+/// Pause between looks at the alarms.
+pub const ALARM_PAUSE: Duration = Duration::from_secs(1);
 /// Polls whose results are kept ready at once.
 pub const RESULTS_READY_MAX: usize = 4_096;
 /// Polls whose counts of ballots are kept ready at once.

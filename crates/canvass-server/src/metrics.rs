@@ -14,15 +14,46 @@ use std::{
 };
 
 use canvass_domain::{Refusal, vote::Operation};
-use canvass_store::{Health, StoreError, VoteOutcome, VoteResult};
+use canvass_store::{Health, Histogram, StoreError, VoteOutcome, VoteResult};
 use parking_lot::Mutex;
+
+use crate::service::{alarms::Alarms, limiting::Limited, webhooks::Webhooks};
 
 /// What the server counts.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     pub(crate) votes: VoteFigures,
+    /// Requests that were refused because a limit was reached, by the limit.
+    limited: [AtomicU64; LIMITS.len()],
+    /// Exports that were begun by a caller, written by the schedule, and that failed.
+    pub(crate) exports_asked: AtomicU64,
+    pub(crate) exports_scheduled: AtomicU64,
+    pub(crate) exports_failed: AtomicU64,
+    /// Requests that failed in storage.
+    pub(crate) storage_failures: AtomicU64,
+    /// Recounts that did not agree with what was shown.
+    pub(crate) recount_differences: AtomicU64,
     routes: Mutex<Vec<Arc<RouteFigures>>>,
 }
+
+/// What the server counted since it started, as alarms look at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Requests answered.
+    pub(crate) requests: u64,
+    /// Those with a status of 400 to 499.
+    pub(crate) client_errors: u64,
+    /// Those with a status of 500 or more.
+    pub(crate) server_errors: u64,
+    /// Votes cast and changed.
+    pub(crate) votes: u64,
+    /// See [`Metrics::recount_differences`].
+    pub(crate) recount_differences: u64,
+    /// See [`Metrics::storage_failures`].
+    pub(crate) storage_failures: u64,
+}
+
+const LIMITS: [&str; 5] = ["api", "post-votes", "read-votes", "day", "address"];
 
 /// Votes by what became of them.
 #[derive(Debug, Default)]
@@ -109,23 +140,103 @@ impl Metrics {
         figures
     }
 
+    /// Counts a request that was refused because a limit was reached.
+    pub(crate) fn count_limited(&self, limited: &Limited) {
+        let name = limited.standing.last().map_or("address", |used| used.name);
+        if let Some(place) = LIMITS.iter().position(|known| *known == name) {
+            self.limited[place].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What was counted since the start.
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            votes: read(&self.votes.0[0]) + read(&self.votes.0[1]),
+            recount_differences: read(&self.recount_differences),
+            storage_failures: read(&self.storage_failures),
+            ..Totals::default()
+        };
+        for route in self.routes.lock().iter() {
+            totals.requests += route.by_class.iter().map(read).sum::<u64>();
+            totals.client_errors += read(&route.by_class[3]);
+            totals.server_errors += read(&route.by_class[4]);
+        }
+        totals
+    }
+
     /// Every figure, with those of the store and the number of streams of live results.
     pub(crate) fn render(&self, health: &Health, watchers: usize) -> String {
         let mut text = String::new();
         self.render_votes(&mut text);
         self.render_routes(&mut text);
-        line(&mut text, format_args!("# HELP canvass_store_ready Whether the store can be written."));
-        line(&mut text, format_args!("# TYPE canvass_store_ready gauge"));
-        line(&mut text, format_args!("canvass_store_ready {}", u8::from(health.trouble.is_none())));
-        line(&mut text, format_args!("# HELP canvass_watchers Streams of live results that are open."));
-        line(&mut text, format_args!("# TYPE canvass_watchers gauge"));
+        self.render_refusals(&mut text);
+        self.render_troubles(&mut text);
+        let is_ready = u64::from(health.trouble.is_none());
+        family(&mut text, "canvass_store_ready", "gauge", "Whether the store can be written.");
+        line(&mut text, format_args!("canvass_store_ready {is_ready}"));
+        family(&mut text, "canvass_watchers", "gauge", "Streams of live results that are open.");
         line(&mut text, format_args!("canvass_watchers {watchers}"));
         for (name, figure) in &health.figures {
-            line(&mut text, format_args!("# HELP {name} A figure of the store."));
-            line(&mut text, format_args!("# TYPE {name} untyped"));
+            let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+            family(&mut text, name, kind, help(name));
             line(&mut text, format_args!("{name} {figure}"));
         }
+        health.histograms.iter().for_each(|histogram| render_histogram(&mut text, histogram));
         text
+    }
+
+    /// How webhooks and alarms do.
+    pub(crate) fn render_watch(text: &mut String, webhooks: &Webhooks, alarms: &Alarms) {
+        let name = "canvass_webhooks";
+        family(text, name, "gauge", "Webhooks by whether they work.");
+        for (state, count) in webhooks.by_state() {
+            line(text, format_args!("{name}{{state=\"{state}\"}} {count}"));
+        }
+        let name = "canvass_webhook_deliveries_total";
+        family(text, name, "counter", "Tries to deliver to a webhook by what they came to.");
+        let figures = &webhooks.figures;
+        for (outcome, count) in
+            [("accepted", &figures.accepted), ("refused", &figures.refused), ("failed", &figures.failed)]
+        {
+            line(text, format_args!("{name}{{outcome=\"{outcome}\"}} {}", read(count)));
+        }
+        let name = "canvass_alarm_active";
+        family(text, name, "gauge", "Whether an alarm of the server's own is on.");
+        for (alarm, is_on) in alarms.states() {
+            line(text, format_args!("{name}{{alarm=\"{alarm}\"}} {}", u8::from(is_on)));
+        }
+    }
+
+    fn render_refusals(&self, text: &mut String) {
+        let name = "canvass_limited_requests_total";
+        family(text, name, "counter", "Requests and lines of batches refused by the limit that was reached.");
+        for (limit, count) in LIMITS.iter().zip(&self.limited) {
+            line(text, format_args!("{name}{{limit=\"{limit}\"}} {}", read(count)));
+        }
+    }
+
+    fn render_troubles(&self, text: &mut String) {
+        let name = "canvass_exports_total";
+        family(text, name, "counter", "Exports by who began them; failed ones are of the schedule.");
+        let exports = [
+            ("asked", &self.exports_asked),
+            ("scheduled", &self.exports_scheduled),
+            ("failed", &self.exports_failed),
+        ];
+        for (kind, count) in exports {
+            line(text, format_args!("{name}{{kind=\"{kind}\"}} {}", read(count)));
+        }
+        for (name, help, count) in [
+            ("canvass_storage_failures_total", "Requests that failed in storage.", &self.storage_failures),
+            (
+                "canvass_recount_differences_total",
+                "Recounts that did not agree with what was shown.",
+                &self.recount_differences,
+            ),
+        ] {
+            family(text, name, "counter", help);
+            line(text, format_args!("{name} {}", read(count)));
+        }
     }
 
     fn render_votes(&self, text: &mut String) {
@@ -181,6 +292,50 @@ impl RouteFigures {
     }
 }
 
+/// What figures of the stores are.
+fn help(name: &str) -> &'static str {
+    match name {
+        "canvass_ledger_bytes" => "Bytes of the ledger that are durable.",
+        "canvass_ledger_commits_total" => "Commits that were made durable.",
+        "canvass_ledger_records_total" => "Records that were made durable.",
+        "canvass_ledger_commit_records" => "Records that were made durable together.",
+        "canvass_ledger_commit_seconds" => "Time that writing and syncing a commit took.",
+        "canvass_ledger_checkpoint_bytes" => "Bytes of the ledger that the newest checkpoint holds.",
+        "canvass_disk_available_bytes" => "Bytes of the data directory's disk that may still be used.",
+        "canvass_disk_bytes" => "Bytes of the data directory's disk.",
+        "canvass_queue_votes" => "Votes that wait for the writer.",
+        "canvass_index_bytes" => "Memory of the index of who has voted.",
+        "canvass_index_voters" => "Voters in the index of who has voted.",
+        "canvass_profile_bytes" => "Memory of the distinct ballots.",
+        "canvass_polls" => "Polls that exist.",
+        "canvass_backup_bytes" => "Bytes of the ledger that are in the backup.",
+        "canvass_backup_failures_total" => "Tries to back up that failed.",
+        "canvass_dynamodb_votes_total" => "Votes written to DynamoDB.",
+        "canvass_dynamodb_folded_total" => "Records of the stream that were folded.",
+        "canvass_dynamodb_unreadable_total" => "Records of the stream that cannot be read.",
+        "canvass_dynamodb_retries_total" => "Requests to DynamoDB that were sent again.",
+        "canvass_dynamodb_folds" => "Whether this server folds the stream.",
+        _ => "A figure of the store.",
+    }
+}
+
+/// What stands above the figures of one name.
+pub(crate) fn family(text: &mut String, name: &str, kind: &str, help: &str) {
+    line(text, format_args!("# HELP {name} {help}"));
+    line(text, format_args!("# TYPE {name} {kind}"));
+}
+
+fn render_histogram(text: &mut String, histogram: &Histogram) {
+    let Histogram { name, buckets, sum, count } = histogram;
+    family(text, name, "histogram", help(name));
+    for (bound, at_most) in buckets {
+        line(text, format_args!("{name}_bucket{{le=\"{bound}\"}} {at_most}"));
+    }
+    line(text, format_args!("{name}_bucket{{le=\"+Inf\"}} {count}"));
+    line(text, format_args!("{name}_sum {sum}"));
+    line(text, format_args!("{name}_count {count}"));
+}
+
 fn read(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
 }
@@ -189,7 +344,7 @@ fn seconds(microseconds: u64) -> f64 {
     Duration::from_micros(microseconds).as_secs_f64()
 }
 
-fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+pub(crate) fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = text.write_fmt(arguments);
     text.push('\n');

@@ -9,6 +9,6 @@ mod store;
 
 pub use shared_limits::{Demand, Most, SharedLimits, Taken};
 pub use store::{
-    ChainInput, Health, Pending, PollCursor, PollPage, PollQuery, Receipt, RecordPage, RecordedEntry,
-    Snapshot, Store, StoreError, VoteOutcome, VoteResult,
+    ChainInput, Feed, FeedPage, Happening, Health, Histogram, Pending, PollCursor, PollPage, PollQuery,
+    Receipt, RecordPage, RecordedEntry, Snapshot, Store, StoreError, VoteOutcome, VoteResult, What,
 };

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Records that one page of [`Store::records`](crate::Store::records) holds at most.
 pub const RECORDS_PAGE: usize = 4_096;
+/// Records that one page of [`Feed::happenings`](crate::Feed::happenings) looks at.
+pub const FEED_RECORDS: usize = 16_384;
 /// Votes that may wait for the writer at once; more are turned away with 503.
 pub const QUEUE_VOTES_MAX: usize = 65_536;
 /// Bytes, about, of the votes that may wait for the writer at once; more are turned away with 503.

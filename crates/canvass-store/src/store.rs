@@ -8,7 +8,7 @@ use canvass_domain::{
     decide::PollCommand,
     key::Key,
     poll::{NewPoll, Status},
-    record::{Chain, Entry, Setting},
+    record::{Chain, Entry, Setting, Step},
     tally::Tally,
     vote::{Operation, StoredVote, VoteCommand},
 };
@@ -98,6 +98,59 @@ pub trait Store: Send + Sync + 'static {
     fn shared_limits(&self) -> Option<&dyn SharedLimits> {
         None
     }
+    /// What happened in all polls in one order, on an engine that has one.
+    fn feed(&self) -> Option<&dyn Feed> {
+        None
+    }
+}
+
+/// An engine whose records lie in one order, so that who knows a place in it can go on from there.
+pub trait Feed: Send + Sync {
+    /// What happened from a place on, oldest first; 0 is the beginning. A page looks at about
+    /// [`FEED_RECORDS`](crate::limits::FEED_RECORDS) records, and tells of votes and steps alone.
+    fn happenings(&self, from: u64) -> Pending<'_, FeedPage>;
+
+    /// The place behind all that has happened.
+    fn end(&self) -> u64;
+
+    /// A setting's value, if it was made.
+    fn setting_value(&self, name: &str) -> Option<String>;
+
+    /// Makes a setting, or gives it another value.
+    fn put_setting(&self, setting: Setting) -> Pending<'_, ()>;
+}
+
+/// Some of what happened.
+#[derive(Clone, Debug, Default)]
+pub struct FeedPage {
+    /// Oldest first.
+    pub items: Vec<Happening>,
+    /// Where to go on; the same place at the end.
+    pub next: u64,
+}
+
+/// A vote or a step, with its place among the records of all polls.
+#[derive(Clone, Debug)]
+pub struct Happening {
+    /// Its place; places rise.
+    pub position: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// In which poll.
+    pub poll: PollId,
+    /// Its place among the poll's records.
+    pub sequence: Sequence,
+    /// What it was.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// A vote was cast, changed or withdrawn.
+    Vote,
+    /// A step in the poll's life, with the poll afterwards.
+    Step(Step, Arc<Poll>),
 }
 
 /// What one vote's command came to.
@@ -206,8 +259,23 @@ impl fmt::Debug for ChainInput {
 pub struct Health {
     /// Why nothing can be written now; none if all is well.
     pub trouble: Option<String>,
-    /// Named figures of the engine, by their metric's name.
+    /// Named figures of the engine, by their metric's name: counters end in `_total`.
     pub figures: Vec<(&'static str, f64)>,
+    /// How some figures are spread.
+    pub histograms: Vec<Histogram>,
+}
+
+/// How a figure was spread over all the times that it was taken.
+#[derive(Clone, Debug)]
+pub struct Histogram {
+    /// The metric's name.
+    pub name: &'static str,
+    /// Upper bounds, rising, each with how often the figure was at most as large.
+    pub buckets: Vec<(f64, u64)>,
+    /// All of the figures together.
+    pub sum: f64,
+    /// How often it was taken.
+    pub count: u64,
 }
 
 /// Why a command was not carried out.

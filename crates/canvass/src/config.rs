@@ -6,7 +6,7 @@
 use std::{
     fmt,
     net::SocketAddr,
-    num::NonZeroU64,
+    num::{NonZeroU32, NonZeroU64},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -14,7 +14,7 @@ use std::{
 
 use canvass_domain::key::Rate;
 use canvass_export::Schedule;
-use canvass_server::{Origins, serve::ServeOptions};
+use canvass_server::{AlarmFigure, AlarmRule, Origins, serve::ServeOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -50,6 +50,9 @@ macro_rules! options {
             $($name: Option<$type>,)*
             /// What the client commands read.
             pub(crate) client: Option<ClientFile>,
+            /// Alarms; only the file has them.
+            #[serde(default)]
+            pub(crate) alarm: Vec<AlarmFile>,
         }
 
         /// What a server runs with.
@@ -58,13 +61,18 @@ macro_rules! options {
         pub(crate) struct Settings {$(
             #[doc = $doc]
             pub(crate) $name: $type,
-        )*}
+        )*
+            /// Alarms, from the file.
+            #[serde(skip)]
+            pub(crate) alarms: Vec<AlarmFile>,
+        }
 
         impl Settings {
             fn merge(given: Given, file: File) -> Self {
-                Self {$(
-                    $name: given.$name.or(file.$name).unwrap_or_else(|| parse_default($default)),
-                )*}
+                Self {
+                    $($name: given.$name.or(file.$name).unwrap_or_else(|| parse_default($default)),)*
+                    alarms: file.alarm,
+                }
             }
 
             /// Each option with its documentation, in the list's order.
@@ -103,7 +111,7 @@ options! {
     dynamodb_endpoint: String = "", "CANVASS_DYNAMODB_ENDPOINT";
     /// A Redis that servers on DynamoDB share; others can see flags, so use the variable or file if it has a password
     #[arg(value_name = "URL")]
-    redis: Hidden = "", "CANVASS_REDIS";
+    redis: SecretText = "", "CANVASS_REDIS";
     /// Directory of the data; made if it is missing
     #[arg(value_name = "DIR")]
     data: PathBuf = "./canvass-data", "CANVASS_DATA";
@@ -142,7 +150,7 @@ options! {
     tls_key: OptionalPath = "", "CANVASS_TLS_KEY";
     /// The admin key at the first start, made and shown if absent; others can see flags, so use the variable or file
     #[arg(value_name = "SECRET")]
-    admin_key: Hidden = "", "CANVASS_ADMIN_KEY";
+    admin_key: SecretText = "", "CANVASS_ADMIN_KEY";
     /// Whether a vote in a document's dialect opens a poll that nobody created
     #[arg(value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     implicit_polls: bool = "false", "CANVASS_IMPLICIT_POLLS";
@@ -158,6 +166,18 @@ options! {
     /// Other requests of one address without a key: RATE:BURST, or none
     #[arg(value_name = "RATE:BURST")]
     address_reads: AddressRate = "100:200", "CANVASS_ADDRESS_READS";
+    /// Whether webhooks may go to private addresses, such as this machine's or its network's
+    #[arg(value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    webhook_private_addresses: bool = "false", "CANVASS_WEBHOOK_PRIVATE_ADDRESSES";
+    /// Server that mails on alarms are handed to, such as smtps://name:password@host; others can see flags
+    #[arg(value_name = "URL")]
+    mail_server: SecretText = "", "CANVASS_MAIL_SERVER";
+    /// Whom these mails come from
+    #[arg(value_name = "ADDRESS")]
+    mail_from: String = "", "CANVASS_MAIL_FROM";
+    /// Whom they go to, with commas between
+    #[arg(value_name = "ADDRESSES")]
+    mail_to: String = "", "CANVASS_MAIL_TO";
     /// Threads that serve; 0 is one per core
     #[arg(value_name = "NUMBER")]
     workers: usize = "0", "CANVASS_WORKERS";
@@ -238,6 +258,7 @@ impl ServerArgs {
         let file = read_file(self.config.as_deref())?;
         let settings = Settings::merge(self.given, file);
         crate::logging::check(&settings)?;
+        settings.alarm_rules()?;
         Ok(settings)
     }
 }
@@ -293,6 +314,22 @@ impl Settings {
         }
     }
 
+    /// When alarms begin.
+    ///
+    /// # Errors
+    /// An alarm that is not whole, or whose name is taken.
+    pub(crate) fn alarm_rules(&self) -> Result<Vec<AlarmRule>, Failure> {
+        let mut rules: Vec<AlarmRule> = Vec::new();
+        for alarm in &self.alarms {
+            let rule = alarm.rule()?;
+            if rules.iter().any(|known| known.name == rule.name) {
+                return Err(Failure::usage(format!("[[alarm]]: the name {:?} comes twice", rule.name)));
+            }
+            rules.push(rule);
+        }
+        Ok(rules)
+    }
+
     /// What the service is held to.
     pub(crate) fn service_settings(&self) -> canvass_server::Settings {
         canvass_server::Settings {
@@ -300,6 +337,9 @@ impl Settings {
             admin_key: self.admin_key.0.clone(),
             trusted_proxies: self.trusted_proxies,
             embed_origins: self.embed_origins.clone(),
+            webhook_private_addresses: self.webhook_private_addresses,
+            // They were looked at when the settings were read.
+            alarms: self.alarm_rules().unwrap_or_default(),
             address_votes: self.address_votes.0,
             address_reads: self.address_reads.0,
             body_wait_max: seconds(self.body_seconds),
@@ -390,25 +430,62 @@ impl FromStr for ExportVoters {
     }
 }
 
-/// A text that is or holds a secret: it is never printed.
+/// One table `[[alarm]]` of canvass.toml.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct AlarmFile {
+    name: String,
+    figure: Option<AlarmFigure>,
+    threshold: Option<NonZeroU64>,
+    period_seconds: Option<NonZeroU64>,
+    periods: Option<NonZeroU32>,
+}
+
+impl AlarmFile {
+    /// The usual rule of that name with what is given instead; else all of it must be given.
+    fn rule(&self) -> Result<AlarmRule, Failure> {
+        let usual = AlarmRule::usual(&self.name);
+        let fits = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+        if !(1..=64).contains(&self.name.len()) || !self.name.chars().all(fits) {
+            return Err(Failure::usage("[[alarm]]: a name has 1 to 64 of a-z A-Z 0-9 . _ -"));
+        }
+        let lacks = |what: &str| {
+            let usual = AlarmRule::USUAL.join(", ");
+            Failure::usage(format!("[[alarm]] {}: {what} is missing; usual alarms are {usual}", self.name))
+        };
+        let figure = self.figure.or(usual.as_ref().map(|rule| rule.figure)).ok_or_else(|| lacks("figure"))?;
+        let threshold = self.threshold.map(NonZeroU64::get).or(usual.as_ref().map(|rule| rule.threshold));
+        let period = self.period_seconds.map(seconds).or(usual.as_ref().map(|rule| rule.period));
+        let periods = self.periods.map(NonZeroU32::get).or(usual.as_ref().map(|rule| rule.periods));
+        Ok(AlarmRule {
+            name: self.name.clone(),
+            figure,
+            threshold: threshold.ok_or_else(|| lacks("threshold"))?,
+            period: period.ok_or_else(|| lacks("period-seconds"))?,
+            periods: periods.unwrap_or(1),
+        })
+    }
+}
+
+/// A text that is never printed, such as the admin key.
 #[derive(Clone, Deserialize)]
 #[serde(from = "String")]
-pub(crate) struct Hidden(Option<String>);
+pub(crate) struct SecretText(Option<String>);
 
-impl Hidden {
-    /// The text, if it is not empty.
+impl SecretText {
+    /// The text, if there is one.
     pub(crate) fn get(&self) -> Option<&str> {
         self.0.as_deref()
     }
 }
 
-impl From<String> for Hidden {
+impl From<String> for SecretText {
     fn from(text: String) -> Self {
         Self((!text.is_empty()).then_some(text))
     }
 }
 
-impl FromStr for Hidden {
+impl FromStr for SecretText {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -416,13 +493,13 @@ impl FromStr for Hidden {
     }
 }
 
-impl fmt::Debug for Hidden {
+impl fmt::Debug for SecretText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Hidden(…)")
+        formatter.write_str("SecretText(…)")
     }
 }
 
-impl Serialize for Hidden {
+impl Serialize for SecretText {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(if self.0.is_some() { "(set, not shown)" } else { "" })
     }
@@ -520,7 +597,7 @@ mod tests {
     #[test]
     fn every_default_parses() {
         let settings = Settings::merge(Given::default(), File::default());
-        assert_eq!(settings.rows().len(), 32);
+        assert_eq!(settings.rows().len(), 36);
     }
 
     #[test]
@@ -534,6 +611,37 @@ mod tests {
     fn check(text: &str, expected: &str) {
         let error = parse_file(Path::new("canvass.toml"), text).unwrap_err();
         assert_eq!(error.to_string(), expected);
+    }
+
+    fn check_alarms(text: &str, expected: &str) {
+        let file = parse_file(Path::new("canvass.toml"), text).unwrap();
+        let rules = Settings::merge(Given::default(), file).alarm_rules();
+        let told = match rules {
+            Err(failure) => failure.to_string(),
+            Ok(rules) => {
+                let told = rules.iter().map(|rule| {
+                    let AlarmRule { name, threshold, period, periods, .. } = rule;
+                    format!("{name} {threshold} in {} x{periods}", period.as_secs())
+                });
+                told.collect::<Vec<_>>().join(", ")
+            }
+        };
+        assert_eq!(told, expected, "{text}");
+    }
+
+    #[test]
+    fn alarms_are_usual_or_whole() {
+        check_alarms("", "");
+        check_alarms("[[alarm]]\nname = \"vote-volume\"", "vote-volume 101 in 300 x2");
+        check_alarms("[[alarm]]\nname = \"vote-volume\"\nthreshold = 5", "vote-volume 5 in 300 x2");
+        let own = "[[alarm]]\nname = \"mine\"\nfigure = \"requests\"\nthreshold = 1\nperiod-seconds = 2";
+        check_alarms(own, "mine 1 in 2 x1");
+        let usual = "server-errors, server-errors-lasting, client-errors, aggregation-errors, vote-volume, recount-differences, storage-stopped";
+        check_alarms(
+            "[[alarm]]\nname = \"mine\"",
+            &format!("[[alarm]] mine: figure is missing; usual alarms are {usual}"),
+        );
+        check_alarms(&format!("{own}\n{own}"), "[[alarm]]: the name \"mine\" comes twice");
     }
 
     #[test]

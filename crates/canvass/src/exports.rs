@@ -6,7 +6,7 @@ use std::{
 };
 
 use canvass_export::{Exporter, ExporterOptions, Voters};
-use canvass_server::{Edge as _, SystemEdge};
+use canvass_server::{App, Edge as _, SystemEdge};
 use canvass_store::Store;
 use tokio::runtime::{Builder, Runtime};
 
@@ -25,7 +25,11 @@ pub(crate) struct Exports {
 
 impl Exports {
     /// Starts exporting, if the settings say where to.
-    pub(crate) fn start(settings: &Settings, store: Arc<dyn Store>) -> Result<Option<Self>, Failure> {
+    pub(crate) fn start(
+        settings: &Settings,
+        store: Arc<dyn Store>,
+        app: App,
+    ) -> Result<Option<Self>, Failure> {
         let Some(folder) = settings.export_to.get() else { return Ok(None) };
         let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("cannot export: {error}"));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
@@ -49,7 +53,7 @@ impl Exports {
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("canvass-export".into())
-            .spawn(move || run(&runtime, exporter, &stopped))
+            .spawn(move || run(&runtime, exporter, &stopped, &app))
             .map_err(|error| failed(&error))?;
         Ok(Some(Self { stop: Some(stop), thread: Some(thread) }))
     }
@@ -66,15 +70,17 @@ impl Drop for Exports {
     }
 }
 
-fn run(runtime: &Runtime, mut exporter: Exporter, stop: &mpsc::Receiver<()>) {
+fn run(runtime: &Runtime, mut exporter: Exporter, stop: &mpsc::Receiver<()>, app: &App) {
     let mut pause = EXPORT_PAUSE;
     while stop.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
         pause = match runtime.block_on(exporter.turn(SystemEdge::default().now())) {
             Ok(turn) => {
+                app.count_exports(turn.written.len(), 0);
                 turn.written.iter().for_each(|key| tracing::info!(key, "exported"));
                 EXPORT_PAUSE
             }
             Err(error) => {
+                app.count_exports(0, 1);
                 tracing::error!(%error, "an export failed; it is tried again");
                 EXPORT_RETRY_PAUSE
             }

@@ -31,5 +31,9 @@ pub(crate) const POLLS_PAGE: usize = 200;
 pub(crate) const CERTIFICATE_LOOK_PAUSE: Duration = Duration::from_secs(2);
 /// Pause between looks at whether an export is due.
 pub(crate) const EXPORT_PAUSE: Duration = Duration::from_secs(1);
+/// Pauses after each try to hand over a mail; one more try comes after the last.
+#[cfg(feature = "tls")]
+pub(crate) const MAIL_PAUSES: [Duration; 4] =
+    [Duration::from_secs(5), Duration::from_mins(1), Duration::from_mins(10), Duration::from_hours(1)];
 /// Pause after an export failed.
 pub(crate) const EXPORT_RETRY_PAUSE: Duration = Duration::from_mins(1);

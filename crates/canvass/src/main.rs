@@ -12,6 +12,7 @@ mod failure;
 mod import;
 mod limits;
 mod logging;
+mod notices;
 mod output;
 mod start;
 mod tls;

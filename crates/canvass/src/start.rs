@@ -8,7 +8,7 @@ use canvass_server::{
 };
 use tokio::runtime::Builder;
 
-use crate::{config::Settings, engine::Engine, exports::Exports, failure::Failure, tls};
+use crate::{config::Settings, engine::Engine, exports::Exports, failure::Failure, notices::Notices, tls};
 
 /// A server that is about to serve.
 pub(crate) struct Server {
@@ -22,6 +22,7 @@ pub(crate) struct Server {
     /// What it keeps polls and votes in.
     pub(crate) engine: Engine,
     exports: Option<Exports>,
+    notices: Notices,
 }
 
 impl Server {
@@ -40,8 +41,9 @@ impl Server {
         let made_key = block_on(app.bootstrap())?
             .map_err(|error| Failure::failed(format!("the API keys cannot be read or made: {error}")))?;
         engine.share_keys(&app);
-        let exports = Exports::start(settings, Arc::clone(&engine.store))?;
-        Ok(Self { listeners, is_secure, made_key, app, engine, exports })
+        let exports = Exports::start(settings, Arc::clone(&engine.store), app.clone())?;
+        let notices = Notices::start(settings, app.clone())?;
+        Ok(Self { listeners, is_secure, made_key, app, engine, exports, notices })
     }
 
     /// Serves until `shutdown` is done, and leaves the store in order.
@@ -55,6 +57,7 @@ impl Server {
             .listeners
             .serve(router(self.app), shutdown)
             .map_err(|error| Failure::failed(error.to_string()))?;
+        drop(self.notices);
         drop(self.exports);
         self.engine.close();
         Ok(drained)

@@ -5,12 +5,11 @@ use std::{path::Path, process::Command};
 use crate::{
     machine,
     outcome::{Context, Outcome, ensure},
-    python::{self, Wanted},
-    shell,
+    python, shell,
 };
 
 /// What looks at the template besides the tests, at the version that it was written with.
-const LINTER: Wanted = Wanted { folder: "cfn-lint", packages: &["cfn-lint==1.58.0"] };
+const LINTER: [&str; 1] = ["cfn-lint==1.58.0"];
 /// What the tests find it by.
 const VARIABLE: &str = "CANVASS_CFN_LINT";
 /// Ends with 0 where Node is new enough for the CDK.
@@ -29,7 +28,7 @@ pub(crate) fn test() -> Outcome {
         return leave_out("npm cannot install the CDK");
     }
     // It says itself what is missing.
-    let Some(python) = python::with(&LINTER)? else { return Ok(()) };
+    let Some(python) = python::with("cfn-lint", &LINTER)? else { return Ok(()) };
     let mut command = Command::new("npm");
     command.args(["test", "--silent", "--prefix"]).arg(&folder);
     shell::run_with(command.env(VARIABLE, python.with_file_name("cfn-lint")))

@@ -15,6 +15,7 @@ mod http;
 mod load;
 mod machine;
 mod outcome;
+mod prometheus;
 mod python;
 mod random;
 mod server;
@@ -22,6 +23,7 @@ mod shell;
 mod test;
 mod tidy;
 mod vote;
+mod watching;
 
 use std::process::ExitCode;
 
@@ -52,6 +54,10 @@ enum Command {
     Client,
     /// Tests the template for AWS and the construct that it is made from; deploys nothing.
     Deployment,
+    /// Tests the alarms and the dashboard by a real Prometheus, against a real server.
+    Prometheus,
+    /// Tests webhooks over TLS and mail by others' programs from PyPI, against a real server.
+    Watching,
     /// Counts generated elections with independent programs from PyPI as well, and compares.
     Compare(compare::CompareOptions),
     /// Measures speed and size; builds with --release.
@@ -80,6 +86,8 @@ fn run(command: Command) -> Outcome {
         Command::Browser(options) => browser::browser(&options),
         Command::Client => client::test(&shell::build_canvass("dev")?),
         Command::Deployment => deployment::test(),
+        Command::Prometheus => prometheus::test(&shell::build_canvass("dev")?),
+        Command::Watching => watching::test(),
         Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::BenchServer(options) => bench::servers::serve(&options),

@@ -18,43 +18,35 @@ const PACKAGES: [&str; 7] = [
     "pyarrow==26.0.1",
 ];
 
-/// A Python in the target directory.
-pub(crate) struct Wanted {
-    /// The name of its folder there.
-    pub(crate) folder: &'static str,
-    /// What is installed in it.
-    pub(crate) packages: &'static [&'static str],
-}
-
-/// The Python with the packages to compare with.
+/// The Python with what elections and exports are compared with.
 ///
 /// # Errors
 /// See [`with`].
 pub(crate) fn with_packages() -> Outcome<Option<PathBuf>> {
-    with(&Wanted { folder: "python", packages: &PACKAGES })
+    with("python", &PACKAGES)
 }
 
-/// A Python with its packages; none, and it is said, where Python or its registry is not there.
+/// A Python with packages, in a folder of the target directory; none, and it is said, where Python or its registry is not there.
 ///
 /// # Errors
 /// The same with `CI=true`, where nothing may be left out.
-pub(crate) fn with(wanted: &Wanted) -> Outcome<Option<PathBuf>> {
-    let folder = shell::target()?.join(wanted.folder);
+pub(crate) fn with(name: &str, packages: &[&str]) -> Outcome<Option<PathBuf>> {
+    let folder = shell::target()?.join(name);
     let (python, marker) = (folder.join("bin/python"), folder.join("packages"));
-    let packages = wanted.packages.join(" ");
-    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == packages) {
+    let wanted = packages.join(" ");
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
         return Ok(Some(python));
     }
     let made = works(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-        && works(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(wanted.packages));
+        && works(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages));
     if made {
-        std::fs::write(marker, packages)?;
+        std::fs::write(marker, wanted)?;
         return Ok(Some(python));
     }
     ensure(std::env::var("CI").as_deref() != Ok("true"), || {
         "Python 3 with venv and pip cannot install what tests need".into()
     })?;
-    println!("SKIPPED: Python 3 with venv and pip cannot install {packages}");
+    println!("SKIPPED: Python 3 with venv and pip cannot install {wanted}");
     Ok(None)
 }
 

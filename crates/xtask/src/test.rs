@@ -9,8 +9,9 @@ use crate::{
     client, deployment, dynamodb,
     fault::{self, FaultOptions},
     outcome::Outcome,
+    prometheus,
     shell::{self, run},
-    tidy,
+    tidy, watching,
 };
 
 /// What to leave out while working.
@@ -23,12 +24,13 @@ pub(crate) struct TestOptions {
 
 /// Runs every check; the first that fails ends the run.
 pub(crate) fn test(options: &TestOptions) -> Outcome {
-    let steps: [(&str, Step); 7] = [
+    let steps: [(&str, Step); 8] = [
         ("rules", tidy::tidy),
         ("format", || run("cargo", &["fmt", "--all", "--check"])),
         ("lints", lint),
         ("tests", test_code),
         ("dynamodb", dynamodb::test),
+        ("watching", watching::test),
         ("documentation", document),
         ("dependencies", check_dependencies_if_possible),
     ];
@@ -40,6 +42,7 @@ pub(crate) fn test(options: &TestOptions) -> Outcome {
     timed("browser", || browser::browser(&BrowserOptions::for_tests(program.clone())))?;
     timed("client", || client::test(&program))?;
     timed("deployment", deployment::test)?;
+    timed("prometheus", || prometheus::test(&program))?;
     if options.without_faults {
         return Ok(());
     }

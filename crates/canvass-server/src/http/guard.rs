@@ -216,13 +216,22 @@ pub(crate) async fn count(app: &App, caller: &Caller, class: Class) -> Result<St
         && app.store().shared_limits().is_some()
         && let Some(counted) = count_together(app, caller, class).await
     {
-        return counted;
+        return noted(app, counted);
     }
-    match &caller.key {
+    let counted = match &caller.key {
         Some(live) if live.limits.are_none() => Ok(Standing::new()),
         Some(live) => live.limits.count(class, app.edge().now()),
         None => app.parts.addresses.count(class, caller.address).map(|()| Standing::new()),
+    };
+    noted(app, counted)
+}
+
+/// Counts a refusal among the figures.
+fn noted(app: &App, counted: Result<Standing, Failure>) -> Result<Standing, Failure> {
+    if let Err(Failure::Limited(limited)) = &counted {
+        app.parts.metrics.count_limited(limited);
     }
+    counted
 }
 
 /// The key's secret: `x-api-key: …`, or `Authorization: Bearer …`. Other schemes may be a proxy's.

@@ -5,9 +5,12 @@ use axum::{
     response::Response,
 };
 
+use canvass_domain::key::Scope;
+
 use crate::{
     app::App,
     http::{ask::Ask, openapi::Problem, reply},
+    metrics::Metrics,
     service::Failure,
 };
 
@@ -30,10 +33,17 @@ pub(crate) async fn read_readiness(app: App, _: Ask) -> Result<Response, Failure
 }
 
 /// Figures for Prometheus
+///
+/// A caller with a key that has `results:read` is also told of the polls with the most votes: their ids, and how many
+/// votes told which of the declared values. Anybody else is told of no poll.
 #[utoipa::path(get, path = "/metrics", tag = "server",
     responses((status = 200, description = "Every figure, in the text format 0.0.4", body = String, content_type = "text/plain")))]
-pub(crate) async fn read_metrics(app: App, _: Ask) -> Result<Response, Failure> {
-    let figures = app.parts.metrics.render(&app.store().health(), app.parts.live.watchers());
+pub(crate) async fn read_metrics(app: App, ask: Ask) -> Result<Response, Failure> {
+    let mut figures = app.parts.metrics.render(&app.store().health(), app.parts.live.watchers());
+    Metrics::render_watch(&mut figures, &app.parts.webhooks, &app.parts.alarms);
+    if ask.caller.has(Scope::ResultsRead) {
+        figures.push_str(&app.poll_figures().await?);
+    }
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(reply::of(StatusCode::OK, content_type, figures))
 }

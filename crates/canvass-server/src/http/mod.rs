@@ -9,6 +9,7 @@ mod dialect;
 mod dialect_a;
 mod dialect_b;
 mod docs;
+mod events;
 mod export;
 mod guard;
 mod health;
@@ -23,6 +24,7 @@ mod results;
 mod speech;
 mod stream;
 mod votes;
+mod webhooks;
 
 use axum::{
     Router,
@@ -73,6 +75,12 @@ pub fn router(app: App) -> Router {
         .on(Method::GET, "/v1/keys", Api, keys::list_keys)
         .on(Method::DELETE, "/v1/keys/{id}", Api, keys::revoke_key)
         .on(Method::POST, "/v1/keys/{id}/rotate", Api, keys::rotate_key)
+        .on(Method::GET, "/v1/events", Api, events::list_all_events)
+        .on(Method::POST, "/v1/webhooks", Api, webhooks::create_webhook)
+        .on(Method::GET, "/v1/webhooks", Api, webhooks::list_webhooks)
+        .on(Method::DELETE, "/v1/webhooks/{id}", Api, webhooks::delete_webhook)
+        .on(Method::POST, "/v1/webhooks/{id}/redeliver", Api, webhooks::redeliver)
+        .on(Method::GET, "/v1/alarms", Api, webhooks::list_alarms)
         .on(Method::GET, "/livez", Free, health::read_liveness)
         .on(Method::GET, "/readyz", Free, health::read_readiness)
         .on(Method::GET, "/metrics", Free, health::read_metrics)

@@ -23,8 +23,8 @@ use utoipa::{
 };
 
 use crate::http::{
-    batch, codes, dialect, dialect_a, dialect_b, export, health, keys, oembed, polls, problem::Kind, results,
-    stream, votes,
+    batch, codes, dialect, dialect_a, dialect_b, events, export, health, keys, oembed, polls, problem::Kind,
+    results, stream, votes, webhooks,
 };
 
 /// The description of every route.
@@ -48,6 +48,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         results::read_results, stream::stream_results, results::read_breakdown, results::read_timeline, export::export_votes,
         results::recount_poll, oembed::read_oembed,
         keys::create_key, keys::list_keys, keys::revoke_key, keys::rotate_key,
+        events::list_all_events, webhooks::create_webhook, webhooks::list_webhooks, webhooks::delete_webhook,
+        webhooks::redeliver, webhooks::list_alarms,
         health::read_liveness, health::read_readiness, health::read_metrics,
         dialect_a::cast_vote, dialect_a::read_vote, dialect_b::cast_vote, dialect::read_results,
     ),
@@ -62,6 +64,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "votes", description = "Votes, one by one and by the million"),
         (name = "results", description = "Counts, breakdowns, exports and the recount"),
         (name = "keys", description = "API keys, for administrators"),
+        (name = "webhooks", description = "What happened, by a cursor or as signed messages"),
         (name = "server", description = "Health and figures"),
         (name = "dialects", description = "The routes of the two documents that the project began with, for their clients"),
     ),
@@ -234,6 +237,10 @@ problems! {
     CodeProblems &[ANYWHERE, WITH_BODY], MissingKey MissingScope PollNotFound WrongStatus TooManyCodes;
     /// The problems of routes that change keys.
     KeyProblems &[ANYWHERE, WITH_BODY], MissingKey MissingScope KeyNotFound LastAdminKey;
+    /// The problems of the route that tells of events.
+    EventProblems &[ANYWHERE], MissingKey MissingScope InvalidRequest NotOnThisEngine;
+    /// The problems of the routes of webhooks.
+    WebhookProblems &[ANYWHERE, WITH_BODY], MissingKey MissingScope WebhookNotFound NotOnThisEngine;
     /// The problems of routes that cast votes.
     VoteProblems &[ANYWHERE, WITH_BODY], MissingKey MissingScope CodeUnknown PollNotFound VoteNotFound AlreadyVoted
         PollNotOpen TooManyChanges IdempotencyKeyReused OutcomeUnknown;

@@ -72,6 +72,8 @@ kinds! {
         "The voter has no vote in this poll that counts: none was cast, or it was withdrawn."
     KeyNotFound 404 "key-not-found" "There is no such API key"
         "No API key has this id. GET /v1/keys lists them."
+    WebhookNotFound 404 "webhook-not-found" "There is no such webhook"
+        "No webhook has this id. GET /v1/webhooks lists them."
     RouteNotFound 404 "route-not-found" "There is nothing here"
         "The address is no route of this server. /openapi.json and /docs list them all."
     MethodNotAllowed 405 "method-not-allowed" "The route does not take this method"
@@ -108,6 +110,8 @@ kinds! {
         "The request can be read, but a field asks for what the poll or the server does not allow. `field` names it, and `detail` says what to write instead."
     FormatNotOffered 422 "format-not-offered" "The format is not offered"
         "This version exports `csv`, `jsonl`, `json`, `election`, `blt` and `abif`. BLT holds rankings and single choices, ABIF no dots and no skipped ranks; `election` holds every ballot."
+    NotOnThisEngine 422 "not-on-this-engine" "This server's engine cannot do this"
+        "Events and webhooks follow the order of the ledger, which only a server with a data directory has. On DynamoDB use the table's own stream."
     IdempotencyKeyReused 422 "idempotency-key-reused" "The idempotency key was used before"
         "The same voter used this Idempotency-Key for another request. Repeat a request with its own key; use a new key for a new request."
     TooManyRequests 429 "too-many-requests" "Too many requests"
@@ -135,6 +139,8 @@ impl Kind {
             Failure::RouteNotFound => Self::RouteNotFound,
             Failure::MethodNotAllowed => Self::MethodNotAllowed,
             Failure::KeyNotFound => Self::KeyNotFound,
+            Failure::WebhookNotFound => Self::WebhookNotFound,
+            Failure::NotOnThisEngine => Self::NotOnThisEngine,
             Failure::LastAdminKey => Self::LastAdminKey,
             Failure::AlreadyVoted { .. } => Self::AlreadyVoted,
             Failure::PreconditionFailed { .. } => Self::PreconditionFailed,

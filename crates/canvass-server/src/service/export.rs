@@ -1,5 +1,7 @@
 //! Exports: in which formats, and how voters are named.
 
+use std::sync::atomic::Ordering;
+
 use canvass_counting::formats::Written;
 use canvass_domain::PollId;
 use canvass_export::{Export, ExportError, Format, Voters};
@@ -41,6 +43,7 @@ impl App {
         format: Format,
         voters: Voters,
     ) -> Result<Export, Failure> {
+        self.parts.metrics.exports_asked.fetch_add(1, Ordering::Relaxed);
         Export::begin(self.store(), poll, format, voters).await.map_err(|error| match error {
             ExportError::Store(error) => self.failed(error),
             ExportError::Write(text) => self.failed(StoreError::Corrupt(text)),

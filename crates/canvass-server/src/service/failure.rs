@@ -1,6 +1,9 @@
 //! Why a request is not carried out, in words that say what to do. What only the operator may know goes to the log.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use canvass_counting::formats::Unwritable;
 use canvass_domain::{Invalid, Poll, Refusal, VoteId, key::Scope, vote::StoredVote};
@@ -38,6 +41,14 @@ pub(crate) enum Failure {
     /// There is no such key.
     #[error("there is no API key with this id")]
     KeyNotFound,
+    /// There is no such webhook.
+    #[error("there is no webhook with this id")]
+    WebhookNotFound,
+    /// The engine has no order of all records.
+    #[error(
+        "events and webhooks follow the order of the local engine's ledger, which this server's engine does not have"
+    )]
+    NotOnThisEngine,
     /// Without this key nobody could manage keys any more.
     #[error("this is the last key with the scope admin; make another one first")]
     LastAdminKey,
@@ -163,6 +174,7 @@ impl App {
     }
 
     fn log_failure(&self, trouble: &str) -> String {
+        self.parts.metrics.storage_failures.fetch_add(1, Ordering::Relaxed);
         let instance = format!("urn:uuid:{}", uuid::Builder::from_random_bytes(self.random()).into_uuid());
         tracing::error!(%instance, trouble, "a request failed in storage");
         instance

@@ -1,6 +1,10 @@
 //! The recount: a poll's records folded again from the first, and compared with what the store shows.
 
-use std::{collections::HashSet, hash::Hasher, sync::Arc};
+use std::{
+    collections::HashSet,
+    hash::Hasher,
+    sync::{Arc, atomic::Ordering},
+};
 
 use canvass_domain::{
     Poll, PollId, Profile, Sequence, VoterId,
@@ -96,6 +100,7 @@ impl App {
                 return Ok(found);
             }
             if is_settled {
+                self.parts.metrics.recount_differences.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(poll = %poll, "the recount does not agree with the stored tally");
                 return Ok(found);
             }

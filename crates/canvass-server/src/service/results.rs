@@ -66,6 +66,12 @@ impl Seen {
         Self { snapshot, visible: true, view, restricted: true }
     }
 
+    /// What anybody may see of a poll who may see it at all: no more is told to other machines.
+    pub(crate) fn by_anybody(snapshot: Snapshot) -> Self {
+        let view = View { has_voted: false, reveal: false };
+        Self { visible: view.sees(&snapshot.poll), snapshot, view, restricted: true }
+    }
+
     /// A timeline, for those who may see the count.
     pub(crate) fn timeline(&self, width: TimelineWidth) -> Result<TimelineView, Failure> {
         self.refuse_hidden()?;

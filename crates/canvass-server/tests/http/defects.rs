@@ -213,6 +213,7 @@ async fn numbers_are_texts_and_dimensions_are_declared() {
     assert_eq!(values.len(), 257, "256 values, and the surplus as `other`");
     let total: u64 = values.iter().map(|row| row["votes"].as_u64().expect("votes")).sum();
     assert_eq!(total, 300);
+    world.play("as nobody").await;
     let metrics = world.ask("GET", "/metrics", String::new()).await.text();
     assert!(!metrics.contains("lunch") && !metrics.contains("w299"), "no poll and no voter is a label");
 }

@@ -71,6 +71,7 @@ async fn figures_tell_of_votes_and_routes_and_of_nobody() {
         "#,
         )
         .await;
+    world.play("as nobody").await;
     let metrics = world.ask("GET", "/metrics", String::new()).await.text();
     let has = |line: &str| assert!(metrics.lines().any(|known| known == line), "{line} in\n{metrics}");
     has("canvass_votes_total{outcome=\"cast\"} 2");
@@ -82,4 +83,44 @@ async fn figures_tell_of_votes_and_routes_and_of_nobody() {
     has("canvass_store_ready 1");
     assert!(!metrics.contains("alice") && !metrics.contains("secret-poll"));
     world.compare("documents_health");
+}
+
+#[tokio::test]
+async fn figures_of_polls_are_for_those_who_may_see_results() {
+    let mut world = World::new().await;
+    world
+        .play(
+            r#"
+        POST /v1/polls {"id":"small","title":"T","options":[{"id":"a"}],"status":"open","demographics":{"ageGroup":["18-24","25+"],"location":null}}
+        POST /v1/polls {"id":"large","title":"T","options":[{"id":"a"}],"status":"open","minimumCell":5,"demographics":{"gender":["f","m"]}}
+        POST /v1/polls/small/votes {"voterId":"alice","ballot":{"choice":"a"},"demographics":{"ageGroup":"25+","location":"alice's house"}}
+        POST /v1/polls/large/votes {"voterId":"bob","ballot":{"choice":"a"},"demographics":{"gender":"m"}}
+        POST /v1/polls/large/votes {"voterId":"cleo","ballot":{"choice":"a"}}
+        key counter {"scopes":["results:read"]}
+        key kiosk {"scopes":["votes:write"]}
+        "#,
+        )
+        .await;
+    let figures = |text: String| -> Vec<String> {
+        let lines = text.lines().filter(|line| line.contains("{poll=") || line.contains("{dimension="));
+        lines.map(str::to_owned).collect()
+    };
+    for (who, expected) in [
+        ("nobody", &[][..]),
+        ("kiosk", &[]),
+        (
+            "counter",
+            &[
+                "canvass_poll_votes{poll=\"large\"} 2",
+                "canvass_poll_votes{poll=\"small\"} 1",
+                "canvass_answer_votes{dimension=\"ageGroup\",value=\"18-24\"} 0",
+                "canvass_answer_votes{dimension=\"ageGroup\",value=\"25+\"} 1",
+            ],
+        ),
+    ] {
+        world.play(&format!("as {who}")).await;
+        let metrics = world.ask("GET", "/metrics", String::new()).await.text();
+        assert!(!metrics.contains("alice"), "no voter is a label");
+        assert_eq!(figures(metrics), expected, "{who}");
+    }
 }

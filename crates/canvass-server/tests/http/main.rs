@@ -18,3 +18,4 @@ mod results;
 mod stream;
 mod troubles;
 mod votes;
+mod webhooks;

@@ -8,6 +8,7 @@ mod backup;
 mod carry;
 mod checkpoint;
 mod doctor;
+mod feed;
 mod index;
 mod lane;
 mod open;
@@ -53,8 +54,8 @@ pub use self::{
     restore::{RestoreError, Restored, restore},
 };
 use crate::{
-    ChainInput, Health, Pending, PollPage, PollQuery, RecordPage, RecordedEntry, Snapshot, Store, StoreError,
-    VoteResult,
+    ChainInput, Feed, Health, Pending, PollPage, PollQuery, RecordPage, RecordedEntry, Snapshot, Store,
+    StoreError, VoteResult,
     limits::{COPIED_AT_ONCE_MAX, POLLS_PAGE_MAX, RECORDS_PAGE},
 };
 
@@ -101,6 +102,7 @@ pub struct LocalStore {
     queue: Arc<Queue>,
     writer: Mutex<Option<JoinHandle<()>>>,
     shipping: Mutex<Option<Shipping>>,
+    directory: PathBuf,
     _lock: File,
 }
 
@@ -141,6 +143,7 @@ impl LocalStore {
             queue: ready.queue,
             writer: Mutex::new(Some(thread)),
             shipping: Mutex::new(None),
+            directory: options.directory.clone(),
             _lock: ready.lock,
         };
         Ok((store, opened))
@@ -347,7 +350,13 @@ impl Store for LocalStore {
     }
 
     fn health(&self) -> Health {
-        health(&self.shared, &self.queue)
+        let mut health = health(&self.shared, &self.queue);
+        health.figures.extend(disk(&self.directory));
+        health
+    }
+
+    fn feed(&self) -> Option<&dyn Feed> {
+        Some(self)
     }
 }
 
@@ -367,14 +376,14 @@ fn health(shared: &Shared, queue: &Queue) -> Health {
             ("canvass_backup_failures_total", backup.failures.load(Ordering::Relaxed) as f64),
         ]
     });
+    let histograms = vec![
+        figures.commit_records.histogram("canvass_ledger_commit_records", 1.0),
+        figures.commit_microseconds.histogram("canvass_ledger_commit_seconds", 1e6),
+    ];
     let mut figures = vec![
         ("canvass_ledger_bytes", shared.reader.durable_end().get() as f64),
-        ("canvass_ledger_commits_total", figures.commits.load(Ordering::Relaxed) as f64),
-        ("canvass_ledger_records_total", figures.records.load(Ordering::Relaxed) as f64),
-        (
-            "canvass_ledger_commit_seconds_total",
-            figures.sync_microseconds.load(Ordering::Relaxed) as f64 / 1e6,
-        ),
+        ("canvass_ledger_commits_total", figures.commit_records.count() as f64),
+        ("canvass_ledger_records_total", figures.commit_records.sum() as f64),
         ("canvass_ledger_checkpoint_bytes", figures.checkpoint_position.load(Ordering::Relaxed) as f64),
         ("canvass_queue_votes", figures.votes_waiting.load(Ordering::Relaxed) as f64),
         ("canvass_index_bytes", index_bytes as f64),
@@ -386,7 +395,23 @@ fn health(shared: &Shared, queue: &Queue) -> Health {
     let trouble = queue
         .is_closed()
         .then(|| "the ledger takes no more records until the server is restarted".to_owned());
-    Health { trouble, figures }
+    Health { trouble, figures, histograms }
+}
+
+/// How large the directory's disk is, and how much of it this program may still use.
+#[cfg(unix)]
+#[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
+fn disk(directory: &Path) -> Vec<(&'static str, f64)> {
+    let Ok(disk) = rustix::fs::statvfs(directory) else { return Vec::new() };
+    vec![
+        ("canvass_disk_available_bytes", (disk.f_bavail * disk.f_frsize) as f64),
+        ("canvass_disk_bytes", (disk.f_blocks * disk.f_frsize) as f64),
+    ]
+}
+
+#[cfg(not(unix))]
+fn disk(_: &Path) -> Vec<(&'static str, f64)> {
+    Vec::new()
 }
 
 /// Records that lie this far apart on average are read one by one; closer ones in one sweep.

@@ -30,7 +30,7 @@ use super::{
     index::{Fingerprint, VoterIndex},
     places::Places,
 };
-use crate::{PollCursor, PollPage, PollQuery, Snapshot, StoreError};
+use crate::{Histogram, PollCursor, PollPage, PollQuery, Snapshot, StoreError};
 
 /// The key of the hash that finds voters, drawn at random for each data directory so that nobody can choose voters
 /// that collide.
@@ -56,6 +56,7 @@ pub(super) struct Shared {
 struct Polls {
     by_id: FxHashMap<PollId, Arc<PollCell>>,
     by_age: BTreeMap<(Reverse<Timestamp>, PollId), Arc<PollCell>>,
+    names: FxHashMap<PollNumber, PollId>,
 }
 
 /// Keys and settings.
@@ -68,14 +69,75 @@ pub(super) struct Registry {
 /// Figures for metrics.
 #[derive(Default)]
 pub(super) struct Figures {
-    pub(super) commits: AtomicU64,
-    pub(super) records: AtomicU64,
-    pub(super) sync_microseconds: AtomicU64,
+    /// Records that were made durable together.
+    pub(super) commit_records: Spread<10>,
+    /// How long writing and syncing them took.
+    pub(super) commit_microseconds: Spread<12>,
     pub(super) votes_waiting: AtomicUsize,
     pub(super) bytes_waiting: AtomicUsize,
     pub(super) checkpoint_position: AtomicU64,
     /// Where a backup is kept.
     pub(super) backup: OnceLock<BackupFigures>,
+}
+
+/// How often a figure lay under each bound. The writer alone counts.
+pub(super) struct Spread<const N: usize> {
+    bounds: [u64; N],
+    /// Those above one bound and up to the next; those above all are in `count` alone.
+    counts: [AtomicU64; N],
+    sum: AtomicU64,
+    count: AtomicU64,
+}
+
+impl Default for Spread<10> {
+    fn default() -> Self {
+        Self::new([1, 2, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000])
+    }
+}
+
+impl Default for Spread<12> {
+    fn default() -> Self {
+        let bounds =
+            [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 1_000_000];
+        Self::new(bounds)
+    }
+}
+
+impl<const N: usize> Spread<N> {
+    fn new(bounds: [u64; N]) -> Self {
+        let counts = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { bounds, counts, sum: AtomicU64::new(0), count: AtomicU64::new(0) }
+    }
+
+    pub(super) fn add(&self, figure: u64) {
+        let place = self.bounds.partition_point(|bound| *bound < figure);
+        if let Some(count) = self.counts.get(place) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.sum.fetch_add(figure, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.sum.load(Ordering::Relaxed)
+    }
+
+    /// The same in other units, so many to one of these.
+    #[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
+    pub(super) fn histogram(&self, name: &'static str, per_unit: f64) -> Histogram {
+        let mut total = 0;
+        let mut at_most = |count: &AtomicU64| {
+            total += count.load(Ordering::Relaxed);
+            total
+        };
+        let buckets = self.bounds.iter().zip(&self.counts);
+        let buckets = buckets.map(|(bound, count)| (*bound as f64 / per_unit, at_most(count))).collect();
+        Histogram { name, buckets, sum: self.sum() as f64 / per_unit, count: self.count() }
+    }
 }
 
 /// Figures of the backup.
@@ -155,13 +217,21 @@ impl Shared {
         let poll = Arc::clone(&cell.snapshot.read().poll);
         let mut polls = self.polls.write();
         polls.by_age.insert((Reverse(poll.created_at), poll.id.clone()), Arc::clone(&cell));
+        polls.names.insert(cell.number, poll.id.clone());
         polls.by_id.insert(poll.id.clone(), cell);
+    }
+
+    /// The id of a poll that exists.
+    pub(super) fn name(&self, number: PollNumber) -> Option<PollId> {
+        self.polls.read().names.get(&number).cloned()
     }
 
     pub(super) fn remove_poll(&self, poll: &Poll) {
         let mut polls = self.polls.write();
         polls.by_age.remove(&(Reverse(poll.created_at), poll.id.clone()));
-        polls.by_id.remove(&poll.id);
+        if let Some(cell) = polls.by_id.remove(&poll.id) {
+            polls.names.remove(&cell.number);
+        }
     }
 
     pub(super) fn list(&self, query: &PollQuery) -> PollPage {
@@ -186,6 +256,10 @@ impl Shared {
 
     pub(super) fn registry(&self) -> Registry {
         self.registry.read().clone()
+    }
+
+    pub(super) fn setting(&self, name: &str) -> Option<String> {
+        self.registry.read().settings.get(name).cloned()
     }
 
     pub(super) fn keys(&self) -> Vec<Arc<Key>> {

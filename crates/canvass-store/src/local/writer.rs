@@ -78,6 +78,11 @@ pub(super) enum Work {
         setting: Setting,
         reply: ReplyTo<String>,
     },
+    /// A setting whatever its value was before.
+    Put {
+        setting: Setting,
+        reply: ReplyTo<()>,
+    },
     Stop,
 }
 
@@ -428,6 +433,9 @@ impl Writer {
                 Answer::Done(reply, self.push_registry(commit, Record::Key(key), now))
             }
             Work::Setting { setting, reply } => Answer::Text(reply, self.set(commit, setting, now)),
+            Work::Put { setting, reply } => {
+                Answer::Done(reply, self.push_registry(commit, Record::Setting(setting), now))
+            }
             Work::Stop => return,
         };
         commit.answers.push(answer);
@@ -773,9 +781,8 @@ impl Writer {
         }
         let figures = &self.shared.figures;
         let taken = self.clock.now().microseconds().saturating_sub(started.microseconds());
-        figures.commits.fetch_add(1, Ordering::Relaxed);
-        figures.records.fetch_add(commit.effects.len() as u64, Ordering::Relaxed);
-        figures.sync_microseconds.fetch_add(u64::try_from(taken).unwrap_or(0), Ordering::Relaxed);
+        figures.commit_records.add(commit.effects.len() as u64);
+        figures.commit_microseconds.add(u64::try_from(taken).unwrap_or(0));
     }
 
     /// Lets readers see what is durable now, poll by poll and in order.
@@ -966,7 +973,9 @@ fn refuse(work: Work, error: &StoreError, outbox: &mut Outbox) {
     match work {
         Work::Votes { reply, votes, .. } => outbox.push_votes(reply, Err(error.clone()), votes),
         Work::Create { reply, .. } | Work::Change { reply, .. } => outbox.push(reply, Err(error.clone())),
-        Work::Codes { reply, .. } | Work::Key { reply, .. } => outbox.push(reply, Err(error.clone())),
+        Work::Codes { reply, .. } | Work::Key { reply, .. } | Work::Put { reply, .. } => {
+            outbox.push(reply, Err(error.clone()));
+        }
         Work::Setting { reply, .. } => outbox.push(reply, Err(error.clone())),
         Work::Stop => {}
     }

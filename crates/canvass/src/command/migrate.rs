@@ -37,6 +37,10 @@ pub(crate) struct MigrateArgs {
 }
 
 /// Which way.
+#[cfg_attr(
+    not(feature = "dynamodb"),
+    expect(dead_code, reason = "a program without DynamoDB carries nothing")
+)]
 pub(crate) enum Way {
     /// From a data directory to tables.
     In(PathBuf, String),

@@ -98,7 +98,6 @@ impl Server {
     }
 
     /// Starts it again with options of its own.
-    #[cfg(feature = "dynamodb")]
     pub(crate) fn restart_with(&mut self, arguments: &[&str]) {
         let (process, greeting) = launch(&self.data(), "127.0.0.1:0", &[], arguments);
         after(&greeting, "Canvass listens on http://").clone_into(&mut self.address);

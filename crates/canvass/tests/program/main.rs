@@ -17,3 +17,4 @@ mod harness;
 mod imports;
 mod tls;
 mod usage;
+mod webhooks;
