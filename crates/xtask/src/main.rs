@@ -13,6 +13,7 @@ mod fault;
 mod http;
 mod load;
 mod machine;
+mod object_stores;
 mod outcome;
 mod python;
 mod random;
