@@ -11,7 +11,7 @@ use canvass_store::{Store, StoreError};
 use serde_json::Value;
 
 use crate::{
-    Access, Destination, ExportError, Schedule, Voters, names,
+    Access, Destination, ExportError, Retention, Schedule, Voters, names,
     place::{Place, Revision},
     state::State,
     turn,
@@ -34,6 +34,8 @@ pub struct ExporterOptions {
     pub snapshot_minutes: i64,
     /// A snapshot of results is due after so many votes; 0 means never.
     pub snapshot_votes: u64,
+    /// What becomes of old files, if the destination is a folder.
+    pub retention: Retention,
 }
 
 /// What a turn did.
@@ -84,6 +86,8 @@ pub(crate) struct Memory {
     pub(crate) has_changed: bool,
     /// Files that no manifest names yet.
     pub(crate) unlisted: Vec<Value>,
+    /// Whether the manifest of QuickSight names other files than the newest.
+    pub(crate) is_quicksight_old: bool,
 }
 
 impl Exporter {
@@ -129,7 +133,7 @@ impl Exporter {
         };
         // A state that was never kept would always begin now, and nothing would ever be due.
         let has_changed = state.ran_at == self.opened_at;
-        Ok(Memory { state, revision, has_changed, unlisted: Vec::new() })
+        Ok(Memory { state, revision, has_changed, unlisted: Vec::new(), is_quicksight_old: false })
     }
 
     pub(crate) fn failed(&self, key: &str, source: io::Error) -> TurnError {

@@ -18,11 +18,7 @@ pub(crate) struct Folder {
 impl Folder {
     /// Takes a folder; it is made if it is missing. What another program left unfinished is removed.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(path)?;
+        make_private(path)?;
         let mut options = File::options();
         let lock = options.create(true).truncate(false).write(true).open(path.join(LOCK_NAME))?;
         lock.try_lock().map_err(|error| match error {
@@ -40,6 +36,32 @@ impl Folder {
     pub(crate) fn url(&self) -> String {
         let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
         format!("file://{}", path.display())
+    }
+
+    /// Where a file lies.
+    pub(crate) fn path_of(&self, key: &str) -> PathBuf {
+        self.path.join(key)
+    }
+
+    /// The names of all files under some of its folders, in order.
+    pub(crate) fn keys(&self, folders: &[&str]) -> io::Result<Vec<String>> {
+        let (mut keys, mut open) =
+            (Vec::new(), folders.iter().map(|&folder| folder.to_owned()).collect::<Vec<_>>());
+        while let Some(folder) = open.pop() {
+            let entries = match fs::read_dir(self.path_of(&folder)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                // A name that is no text is none of ours.
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let list = if entry.file_type()?.is_dir() { &mut open } else { &mut keys };
+                list.push(format!("{folder}/{name}"));
+            }
+        }
+        keys.sort();
+        Ok(keys)
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
@@ -69,6 +91,16 @@ pub(crate) struct Unfinished {
     target: PathBuf,
 }
 
+impl io::Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 impl Unfinished {
     pub(crate) fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)
@@ -90,4 +122,13 @@ impl Unfinished {
         // The next one to open the folder removes what this cannot.
         let _ = fs::remove_file(self.partial);
     }
+}
+
+/// Makes a folder that nobody but its owner reads, unless it is there.
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }

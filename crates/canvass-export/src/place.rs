@@ -62,6 +62,15 @@ impl Place {
         }
     }
 
+    /// The folder, if it is one.
+    pub(crate) fn folder(&self) -> Option<&Folder> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            #[cfg(feature = "object-stores")]
+            Self::Bucket(_) => None,
+        }
+    }
+
     pub(crate) async fn has(&self, key: &str) -> io::Result<bool> {
         match self {
             Self::Folder(folder) => Ok(folder.has(key)),

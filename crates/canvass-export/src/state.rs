@@ -29,7 +29,8 @@ pub(crate) struct Exported {
     pub(crate) is_final: bool,
     /// When.
     pub(crate) at: Timestamp,
-    pub(crate) key: String,
+    /// The file; none once it has left the folder.
+    pub(crate) key: Option<String>,
 }
 
 impl State {

@@ -17,6 +17,7 @@ use crate::{
     limits::POLLS_PAGE,
     names,
     place::{Unfinished, Written},
+    retention,
     state::Exported,
 };
 
@@ -24,12 +25,18 @@ const SECONDS_PER_MINUTE: i64 = 60;
 
 /// Does what is due. What was done before something failed is remembered all the same.
 pub(crate) async fn run(exporter: &Exporter, memory: &mut Memory, now: Timestamp) -> Result<Turn, TurnError> {
+    let due = exporter.options.schedule.due(memory.state.ran_at, now);
     let mut pass = Pass { exporter, memory, now, turn: Turn::default() };
-    let outcome = pass.write_what_is_due().await;
+    let outcome = pass.write_what_is_due(due).await;
     if outcome.is_ok() || !pass.memory.unlisted.is_empty() {
         pass.keep().await?;
     }
-    outcome.map(|()| pass.turn)
+    outcome?;
+    if due.is_some() {
+        pass.age_files().await?;
+        pass.keep().await?;
+    }
+    Ok(pass.turn)
 }
 
 struct Pass<'a> {
@@ -40,9 +47,8 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    async fn write_what_is_due(&mut self) -> Result<(), TurnError> {
+    async fn write_what_is_due(&mut self, due: Option<Timestamp>) -> Result<(), TurnError> {
         let polls = self.polls().await?;
-        let due = self.exporter.options.schedule.due(self.memory.state.ran_at, self.now);
         self.export_polls(&polls, due).await?;
         if due.is_some() {
             self.memory.state.ran_at = self.now;
@@ -123,8 +129,9 @@ impl Pass<'_> {
         let line = json!({"pollId": poll.id, "sequence": sequence, "final": is_final});
         self.note(&key, &written, line);
         let (created_at, at) = (poll.created_at, self.now);
-        let exported = Exported { created_at, sequence, is_final, at, key: key.clone() };
+        let exported = Exported { created_at, sequence, is_final, at, key: Some(key.clone()) };
         self.memory.state.polls.insert(poll.id.clone(), exported);
+        self.memory.is_quicksight_old = true;
         Ok(key)
     }
 
@@ -170,6 +177,26 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Compresses, moves or deletes what is old enough.
+    async fn age_files(&mut self) -> Result<(), TurnError> {
+        let Exporter { options, place, .. } = self.exporter;
+        let Some(folder) = place.folder() else { return Ok(()) };
+        let failed = |key: &str, source| self.exporter.failed(key, source);
+        let aged = retention::aged(folder, &options.retention, self.now);
+        for aged in aged.map_err(|source| failed("exports", source))? {
+            let key = retention::age(folder, &options.retention, &aged);
+            let key = key.map_err(|source| failed(&aged.key, source))?;
+            let mut polls = self.memory.state.polls.values_mut();
+            if let Some(exported) = polls.find(|exported| exported.key.as_ref() == Some(&aged.key)) {
+                exported.key = key;
+                (self.memory.has_changed, self.memory.is_quicksight_old) = (true, true);
+            }
+            // A server that stops waits for one file, not for all.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
     /// Remembers a file for the manifest.
     fn note(&mut self, key: &str, written: &Written, mut line: Value) {
         line["key"] = key.into();
@@ -182,13 +209,16 @@ impl Pass<'_> {
 
     /// Writes what is known of the files that are there, and last what the next turn goes on from.
     async fn keep(&mut self) -> Result<(), TurnError> {
+        if self.memory.is_quicksight_old {
+            self.write(names::QUICKSIGHT, self.quicksight().to_string().into()).await?;
+            self.memory.is_quicksight_old = false;
+        }
         if !self.memory.unlisted.is_empty() {
             let lines = self
                 .memory
                 .unlisted
                 .iter()
                 .fold(String::new(), |lines, line| lines + &line.to_string() + "\n");
-            self.write(names::QUICKSIGHT, self.quicksight().to_string().into()).await?;
             let key = self.free_key(names::manifest).await?;
             self.write(&key, lines.into()).await?;
             self.memory.unlisted.clear();
@@ -208,8 +238,8 @@ impl Pass<'_> {
         let Exporter { options, place, .. } = self.exporter;
         let url = options.url.clone().unwrap_or_else(|| place.url());
         let url = url.trim_end_matches('/');
-        let exports = self.memory.state.polls.values();
-        let files: Vec<_> = exports.map(|exported| format!("{url}/{}", exported.key)).collect();
+        let keys = self.memory.state.polls.values().filter_map(|exported| exported.key.as_deref());
+        let files: Vec<_> = keys.map(|key| format!("{url}/{key}")).collect();
         let settings =
             json!({"format": "CSV", "delimiter": ",", "textqualifier": "\"", "containsHeader": "true"});
         json!({"fileLocations": [{"URIs": files}], "globalUploadSettings": settings})

@@ -13,7 +13,7 @@ mod s3;
 use std::{sync::Arc, time::Duration};
 
 use canvass_domain::{PollId, record::hexadecimal};
-use canvass_export::{Access, Destination, Exporter, ExporterOptions, TurnError, Voters};
+use canvass_export::{Access, Destination, Exporter, ExporterOptions, Retention, TurnError, Voters};
 use canvass_store::{
     Store,
     conformance::{TestClock, World},
@@ -102,6 +102,7 @@ fn exporter(world: &World, clock: &TestClock, bucket: &str, endpoint: &str) -> E
         voters: Voters::Given,
         snapshot_minutes: 0,
         snapshot_votes: 0,
+        retention: Retention::default(),
     };
     Exporter::open(Arc::clone(&world.store), options, clock.now()).unwrap()
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use canvass_domain::key::Rate;
-use canvass_export::{Destination, Schedule};
+use canvass_export::{Destination, Retention, Schedule};
 use canvass_server::{Origins, serve::ServeOptions};
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +128,15 @@ options! {
     /// Votes after which a snapshot of all results is exported; 0 is never
     #[arg(value_name = "NUMBER")]
     snapshot_votes: u64 = "0", "CANVASS_SNAPSHOT_VOTES";
+    /// Days after which an exported file in a folder is compressed; 0 is never
+    #[arg(value_name = "DAYS")]
+    export_compress_days: u32 = "30", "CANVASS_EXPORT_COMPRESS_DAYS";
+    /// Days after which an exported file leaves its folder, if --export-archive-to says where it goes; 0 is never
+    #[arg(value_name = "DAYS")]
+    export_archive_days: u32 = "90", "CANVASS_EXPORT_ARCHIVE_DAYS";
+    /// What becomes of such a file: delete, or the folder that it is moved to; it stays if this is empty
+    #[arg(value_name = "FOLDER or delete")]
+    export_archive_to: String = "", "CANVASS_EXPORT_ARCHIVE_TO";
     /// Address to listen on; port 0 takes a free one
     #[arg(value_name = "ADDRESS:PORT")]
     listen: SocketAddr = "127.0.0.1:8080", "CANVASS_LISTEN";
@@ -269,6 +278,16 @@ impl Settings {
     /// The pause between looks for something new to back up.
     pub(crate) fn backup_pause(&self) -> Duration {
         seconds(self.backup_seconds)
+    }
+
+    /// What becomes of exported files as they age.
+    pub(crate) fn export_retention(&self) -> Retention {
+        let Ok(archive) = self.export_archive_to.parse();
+        Retention {
+            compress_days: self.export_compress_days,
+            archive_days: self.export_archive_days,
+            archive,
+        }
     }
 
     /// What the connections are held to.
@@ -541,7 +560,7 @@ mod tests {
     #[test]
     fn every_default_parses() {
         let settings = Settings::merge(Given::default(), File::default());
-        assert_eq!(settings.rows().len(), 29);
+        assert_eq!(settings.rows().len(), 32);
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Exports {
             voters,
             snapshot_minutes: settings.snapshot_minutes.into(),
             snapshot_votes: settings.snapshot_votes,
+            retention: settings.export_retention(),
         };
         let pause = if store.tally_lag_max().is_zero() { EXPORT_PAUSE } else { EXPORT_PAUSE_REMOTE };
         let exporter = Exporter::open(store, options, SystemEdge::default().now());
