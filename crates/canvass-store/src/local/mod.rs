@@ -7,6 +7,7 @@
 mod backup;
 mod checkpoint;
 mod doctor;
+mod erasing;
 mod index;
 mod lane;
 mod open;
@@ -29,7 +30,7 @@ use canvass_domain::{
     code::CodeHash,
     decide::PollCommand,
     key::Key,
-    poll::{NewPoll, Status},
+    poll::{NewPoll, PersonalData, Status},
     record::{Record, Setting, decode_place},
     vote::{Operation, StoredVote, VoteCommand},
 };
@@ -39,6 +40,7 @@ use tokio::sync::watch;
 
 use self::{
     backup::Shipping,
+    erasing::Erasing,
     lane::{Reply, ReplyTo, reply},
     prepared::Prepared,
     shared::{PollCell, Shared, corrupt, decode, hash_voter},
@@ -99,6 +101,7 @@ pub struct LocalStore {
     queue: Arc<Queue>,
     writer: Mutex<Option<JoinHandle<()>>>,
     shipping: Mutex<Option<Shipping>>,
+    erasing: Erasing,
     _lock: File,
 }
 
@@ -139,14 +142,17 @@ impl LocalStore {
             queue: ready.queue,
             writer: Mutex::new(Some(thread)),
             shipping: Mutex::new(None),
+            erasing: Erasing::default(),
             _lock: ready.lock,
         };
+        store.erasing.resume(&store.shared, &store.queue);
         Ok((store, opened))
     }
 
     /// Lets the writer finish what was asked before, write a checkpoint, and end. What is asked afterwards is turned
     /// away. It waits, so it is not for a thread that drives a runtime.
     pub fn close(&self) {
+        self.erasing.stop();
         self.queue.push_all(vec![Work::Stop]);
         if let Some(writer) = self.writer.lock().take()
             && writer.join().is_err()
@@ -273,8 +279,13 @@ impl Store for LocalStore {
     ) -> Pending<'a, Arc<Poll>> {
         Box::pin(async move {
             let cell = self.shared.cell(poll)?;
-            let actor = actor.to_owned();
-            ask!(self, reply => Work::Change { cell, command, expected, actor, reply }).await
+            let (actor, is_erasure) = (actor.to_owned(), matches!(command, PollCommand::Erase));
+            let asked = Arc::clone(&cell);
+            let poll = ask!(self, reply => Work::Change { cell, command, expected, actor, reply }).await?;
+            if is_erasure && poll.personal_data == PersonalData::Erasing {
+                self.erasing.start(&self.shared, &self.queue, asked);
+            }
+            Ok(poll)
         })
     }
 

@@ -78,6 +78,10 @@ pub(super) enum Work {
         setting: Setting,
         reply: ReplyTo<String>,
     },
+    /// A poll's votes tell of nobody any more.
+    Erased {
+        cell: Arc<PollCell>,
+    },
     Stop,
 }
 
@@ -209,6 +213,8 @@ pub(super) struct Writer {
     pub(super) due: BTreeSet<(Timestamp, PollNumber)>,
     pub(super) checkpointer: Checkpointer,
     pub(super) has_failed: bool,
+    /// Whether a checkpoint is written after the commit, however short the way since the last.
+    pub(super) wants_checkpoint: bool,
 }
 
 /// Where the registry's own records stand.
@@ -428,10 +434,21 @@ impl Writer {
                 Answer::Done(reply, self.push_registry(commit, Record::Key(key), now))
             }
             Work::Setting { setting, reply } => Answer::Text(reply, self.set(commit, setting, now)),
+            Work::Erased { cell } => return self.finish_erasure(commit, cell.number, now),
             Work::Stop => return,
         };
         commit.answers.push(answer);
         self.finish_if_full(commit, outbox);
+    }
+
+    /// A checkpoint may hold what voters told, so a new one takes its place.
+    fn finish_erasure(&mut self, commit: &mut Commit, number: PollNumber, now: Timestamp) {
+        match self.change(commit, number, &PollCommand::FinishErasure, None, "schedule", now) {
+            Ok(_) => self.wants_checkpoint = true,
+            Err(error) => {
+                tracing::warn!(%error, "the end of an erasure was not recorded; the next start does it again")
+            }
+        }
     }
 
     fn finish_if_full(&mut self, commit: &mut Commit, outbox: &mut Outbox) {
@@ -761,7 +778,8 @@ impl Writer {
         commit.effects.clear();
         commit.next_number = self.next_number;
         commit.batch.begin(self.ledger.end());
-        if result.is_ok() && self.checkpointer.is_due(self.ledger.end()) {
+        let wants_checkpoint = mem::take(&mut self.wants_checkpoint);
+        if result.is_ok() && (wants_checkpoint || self.checkpointer.is_due(self.ledger.end())) {
             self.checkpointer.start(self.capture());
         }
         result
@@ -887,7 +905,7 @@ impl<'a> Run<'a> {
                     *self.profile = new_profile(poll);
                 }
                 snapshot.poll = Arc::clone(poll);
-                if *step == Step::Archived {
+                if *step == Step::Archived || !poll.personal_data.is_kept() {
                     // Nobody votes here again, so the memory is given back; a vote is found by reading the records.
                     self.voters.index = VoterIndex::default();
                 }
@@ -968,6 +986,6 @@ fn refuse(work: Work, error: &StoreError, outbox: &mut Outbox) {
         Work::Create { reply, .. } | Work::Change { reply, .. } => outbox.push(reply, Err(error.clone())),
         Work::Codes { reply, .. } | Work::Key { reply, .. } => outbox.push(reply, Err(error.clone())),
         Work::Setting { reply, .. } => outbox.push(reply, Err(error.clone())),
-        Work::Stop => {}
+        Work::Erased { .. } | Work::Stop => {}
     }
 }
