@@ -7,7 +7,7 @@ use crate::{
     code::Codes,
     identifier::PollId,
     limits::{CODES_LOT_MAX, CODES_POLL_MAX, LABEL_BYTES_MAX, OPTIONS_MAX, REVISIONS_MAX},
-    poll::{Access, NewPoll, Poll, PollOption, PollPatch, Revote, Status, options_of},
+    poll::{Access, NewPoll, PersonalData, Poll, PollOption, PollPatch, Revote, Status, options_of},
     record::Step,
     refusal::{Invalid, Refusal},
     time::Timestamp,
@@ -29,6 +29,10 @@ pub enum PollCommand {
     Certify,
     /// Put it away.
     Archive,
+    /// Erase what the votes of a poll that is over tell of persons.
+    Erase,
+    /// Tell that nothing of it is left; the engine has seen to it.
+    FinishErasure,
     /// Remove a draft or an archived poll.
     Delete,
     /// Add an option that a voter wrote in.
@@ -127,6 +131,13 @@ pub fn decide_poll(
         }
         PollCommand::Certify => step(&[Status::Closed], Status::Certified, Step::Certified, "certified"),
         PollCommand::Archive => step(&[Status::Certified], Status::Archived, Step::Archived, "archived"),
+        PollCommand::Erase if !poll.personal_data.is_kept() => Ok(None),
+        PollCommand::Erase if !poll.status.is_over() => Err(Refusal::wrong_status(poll, "erased")),
+        PollCommand::Erase => Ok(Some((Step::ErasureBegun, told(poll, PersonalData::Erasing, now)))),
+        PollCommand::FinishErasure if poll.personal_data == PersonalData::Erasing => {
+            Ok(Some((Step::Erased, told(poll, PersonalData::Erased, now))))
+        }
+        PollCommand::FinishErasure => Ok(None),
         PollCommand::Delete => match poll.status {
             Status::Draft | Status::Archived => Ok(Some((Step::Deleted, changed(poll.clone(), now)))),
             _ => Err(Refusal::wrong_status(poll, "deleted")),
@@ -312,6 +323,12 @@ fn add_codes(poll: &Poll, facts: Facts, count: usize) -> Result<(), Refusal> {
 fn stepped(poll: &Poll, status: Status, now: Timestamp) -> Poll {
     let mut poll = poll.clone();
     poll.status = status;
+    changed(poll, now)
+}
+
+fn told(poll: &Poll, personal_data: PersonalData, now: Timestamp) -> Poll {
+    let mut poll = poll.clone();
+    poll.personal_data = personal_data;
     changed(poll, now)
 }
 

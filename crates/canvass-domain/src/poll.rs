@@ -61,6 +61,28 @@ impl Status {
     }
 }
 
+/// Whether the votes of a poll still tell of persons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum PersonalData {
+    /// They do.
+    #[default]
+    Kept,
+    /// Nobody is told any more; what is on disk is being overwritten.
+    Erasing,
+    /// It is gone.
+    Erased,
+}
+
+impl PersonalData {
+    /// Whether votes still tell of persons.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+    pub const fn is_kept(&self) -> bool {
+        matches!(self, Self::Kept)
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
@@ -174,6 +196,9 @@ pub struct Poll {
     /// Whether a vote for an unknown option adds the option, as in polls that the first vote opens.
     #[serde(default)]
     pub write_in: bool,
+    /// Whether the votes still tell of persons: of voters, of what they told of themselves, and of idempotency keys.
+    #[serde(default, skip_serializing_if = "PersonalData::is_kept")]
+    pub personal_data: PersonalData,
     /// Goes up with each change of the poll, not with votes.
     pub version: u64,
     /// Goes up when options, method or dimensions change: a ballot is read against one form.
@@ -395,6 +420,7 @@ impl NewPoll {
             weighted: self.weighted,
             voter_from_address,
             write_in: self.write_in,
+            personal_data: PersonalData::Kept,
             version: 1,
             form: 1,
             created_at: now,

@@ -118,6 +118,10 @@ pub enum Step {
     Certified,
     /// It was put away.
     Archived,
+    /// What its votes tell of persons is being erased, and is told to nobody any more.
+    ErasureBegun,
+    /// It is erased.
+    Erased,
     /// It is gone.
     Deleted,
 }

@@ -152,7 +152,8 @@ impl Tally {
     /// form only grew by write-ins.
     fn shape(&mut self, poll: &Poll) {
         self.options.resize(poll.options.len(), Total::ZERO);
-        if self.votes == 0 {
+        // A fold of erased votes knows no answers, so that of votes not yet erased forgets them here.
+        if self.votes == 0 || !poll.personal_data.is_kept() {
             self.breakdowns =
                 poll.demographics.values().map(|values| Breakdown::new(values.as_deref())).collect();
         }
@@ -280,13 +281,15 @@ impl Breakdown {
         });
     }
 
+    /// Where an erasure was broken off, what is taken away may never have been added; the end of the erasure, which
+    /// stands in the records by then, clears the figures.
     fn remove(&mut self, value: &str, ballot: &Ballot) {
         let counted = self.counted_as(value).to_owned();
         let Some(count) = self.values.get_mut(&counted) else { return };
-        count.votes -= 1;
+        count.votes = count.votes.saturating_sub(1);
         each_mark(ballot, |option| {
             if let Some(votes) = count.options.get_mut(option) {
-                *votes -= 1;
+                *votes = votes.saturating_sub(1);
             }
         });
     }

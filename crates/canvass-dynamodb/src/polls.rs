@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::Put;
 use canvass_domain::{
-    Poll, PollId, Refusal, Sequence, Timestamp,
+    Invalid, Poll, PollId, Refusal, Sequence, Timestamp,
     code::CodeHash,
     decide::{self, Facts, PollCommand},
     poll::{NewPoll, Status},
@@ -119,6 +119,10 @@ impl Engine {
         expected: Option<u64>,
         actor: &str,
     ) -> Result<Arc<Poll>, StoreError> {
+        if matches!(command, PollCommand::Erase) {
+            let reason = "this server keeps its polls in DynamoDB, where erasing is not built yet";
+            return Err(Refusal::Invalid(Invalid::new("poll", reason)).into());
+        }
         let turn = self.turn(id);
         let _turn = turn.lock().await;
         for _ in 0..CONFLICTS_MAX {

@@ -5,7 +5,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use canvass_domain::PollId;
-use canvass_export::{Exporter, ExporterOptions, Voters};
+use canvass_export::{Access, Destination, Exporter, ExporterOptions, Retention, Voters};
 use canvass_store::{
     Store,
     conformance::{TestClock, World},
@@ -38,13 +38,19 @@ impl Scene {
     }
 
     fn exporter(&self) -> Exporter {
+        self.exporter_with(Retention::default())
+    }
+
+    fn exporter_with(&self, retention: Retention) -> Exporter {
         let options = ExporterOptions {
-            folder: self.folder(),
+            destination: Destination::Folder(self.folder()),
+            access: Access::default(),
             url: Some("s3://bucket/".into()),
             schedule: "0 * * * *".parse().unwrap(),
             voters: Voters::Omitted,
             snapshot_minutes: 24 * 60,
             snapshot_votes: 0,
+            retention,
         };
         Exporter::open(Arc::clone(&self.world.store), options, self.clock.now()).unwrap()
     }
@@ -136,7 +142,10 @@ async fn a_poll_that_ends_is_exported_a_last_time_at_once() {
 /// Every file in the manifest is there with its checksum.
 fn check_manifest(folder: &Path, count: usize) {
     use sha2::Digest as _;
-    let manifest = fs::read_to_string(folder.join("manifest.jsonl")).unwrap();
+    let mut manifests: Vec<_> =
+        fs::read_dir(folder.join("manifests")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    manifests.sort();
+    let manifest: String = manifests.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     assert_eq!(manifest.lines().count(), count);
     for line in manifest.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -173,12 +182,14 @@ async fn a_second_exporter_and_a_folder_that_cannot_be_written_are_refused() {
     let scene = Scene::new().await;
     let mut exporter = scene.exporter();
     let options = ExporterOptions {
-        folder: scene.folder(),
+        destination: Destination::Folder(scene.folder()),
+        access: Access::default(),
         url: None,
         schedule: "0 * * * *".parse().unwrap(),
         voters: Voters::Given,
         snapshot_minutes: 0,
         snapshot_votes: 0,
+        retention: Retention::default(),
     };
     let second = Exporter::open(Arc::clone(&scene.world.store), options, scene.clock.now());
     assert!(second.is_err_and(|error| error.to_string().contains("another program")));
@@ -189,4 +200,48 @@ async fn a_second_exporter_and_a_folder_that_cannot_be_written_are_refused() {
     fs::remove_file(scene.folder().join("exports")).unwrap();
     scene.clock.set("01T01:00:30");
     assert_eq!(exporter.turn(scene.clock.now()).await.unwrap().written.len(), 2);
+}
+
+/// Exports on two days, and looks at the folder on two later ones.
+async fn check_ages(archive: &str, first: &[&str], second: &[&str], archived: &[&str]) {
+    let scene = Scene::new().await;
+    let store = scene.home.path().join("archive");
+    let archive = archive.replace("ARCHIVE", &store.display().to_string()).parse().unwrap();
+    let mut exporter = scene.exporter_with(Retention { compress_days: 10, archive_days: 20, archive });
+    scene.vote(0, 1).await;
+    scene.clock.set("01T01:00:00");
+    exporter.turn(scene.clock.now()).await.unwrap();
+    scene.vote(0, 2).await;
+    scene.clock.set("02T02:00:00");
+    exporter.turn(scene.clock.now()).await.unwrap();
+    let csv = fs::read(scene.folder().join("exports/busy/20260101_010000_results.csv")).unwrap();
+    fs::write(scene.folder().join("exports/busy/mine.csv"), "").unwrap();
+    let mut last = None;
+    for (moment, expected) in [("11T03:00:00", first), ("21T04:00:00", second)] {
+        scene.clock.set(moment);
+        exporter.turn(scene.clock.now()).await.unwrap();
+        assert_eq!(scene.files("exports/busy"), expected, "{moment}");
+        last = fs::read(scene.folder().join("exports/busy/20260101_010000_results.csv.gz")).ok().or(last);
+    }
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&last.unwrap()[..]), &mut unpacked).unwrap();
+    assert_eq!(unpacked, csv);
+    let names = fs::read_dir(store.join("exports/busy")).into_iter().flatten();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names, archived);
+    // The newest export of a poll is named as it is now, or not at all.
+    let quicksight = fs::read_to_string(scene.folder().join("quicksight/manifest.json")).unwrap();
+    assert!(quicksight.contains("exports/busy/20260102_020000_results.csv.gz\""), "{quicksight}");
+    assert_eq!(quicksight.contains("%2E%2E"), archived.is_empty() && second.len() > 2, "{quicksight}");
+    assert_eq!(scene.files("partial"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn old_files_are_compressed_and_then_moved_or_deleted() {
+    let compressed = &["20260101_010000_results.csv.gz", "20260102_020000_results.csv", "mine.csv"][..];
+    let moved = &["20260102_020000_results.csv.gz", "mine.csv"][..];
+    let kept = &["20260101_010000_results.csv.gz", "20260102_020000_results.csv.gz", "mine.csv"][..];
+    check_ages("ARCHIVE", compressed, moved, &["20260101_010000_results.csv.gz"]).await;
+    check_ages("delete", compressed, moved, &[]).await;
+    check_ages("", compressed, kept, &[]).await;
 }

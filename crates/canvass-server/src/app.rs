@@ -1,10 +1,6 @@
 //! What the routes share: the store, the edge, the keys, and what is kept ready.
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use canvass_domain::{
     key::{Key, Plan, Rate, Scope, Secret, SecretHash},
@@ -169,11 +165,9 @@ impl App {
         self.parts.live.end();
     }
 
-    /// Counts what the schedule of exports did, which runs beside the service.
-    pub fn count_exports(&self, written: usize, failed: usize) {
-        let metrics = &self.parts.metrics;
-        metrics.exports_scheduled.fetch_add(written as u64, Ordering::Relaxed);
-        metrics.exports_failed.fetch_add(failed as u64, Ordering::Relaxed);
+    /// Counts a turn of the exports by the clock: how many files it wrote, or none if it failed.
+    pub fn count_exports(&self, written: Option<usize>) {
+        self.parts.metrics.count_scheduled_exports(written);
     }
 
     async fn add_admin_key(&self, secret: &str) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use std::{
     fmt::Write as _,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -27,8 +27,10 @@ pub(crate) struct Metrics {
     limited: [AtomicU64; LIMITS.len()],
     /// Exports that were begun by a caller, written by the schedule, and that failed.
     pub(crate) exports_asked: AtomicU64,
-    pub(crate) exports_scheduled: AtomicU64,
+    exports_scheduled: AtomicU64,
     pub(crate) exports_failed: AtomicU64,
+    /// Whether the last turn of the schedule failed.
+    exports_failing: AtomicBool,
     /// Requests that failed in storage.
     pub(crate) storage_failures: AtomicU64,
     /// Recounts that did not agree with what was shown.
@@ -215,6 +217,15 @@ impl Metrics {
         }
     }
 
+    /// Counts a turn of the exports by the clock: how many files it wrote, or none if it failed.
+    pub(crate) fn count_scheduled_exports(&self, written: Option<usize>) {
+        self.exports_failing.store(written.is_none(), Ordering::Relaxed);
+        match written {
+            Some(files) => self.exports_scheduled.fetch_add(files as u64, Ordering::Relaxed),
+            None => self.exports_failed.fetch_add(1, Ordering::Relaxed),
+        };
+    }
+
     fn render_troubles(&self, text: &mut String) {
         let name = "canvass_exports_total";
         family(text, name, "counter", "Exports by who began them; failed ones are of the schedule.");
@@ -226,6 +237,9 @@ impl Metrics {
         for (kind, count) in exports {
             line(text, format_args!("{name}{{kind=\"{kind}\"}} {}", read(count)));
         }
+        let name = "canvass_exports_failing";
+        family(text, name, "gauge", "Whether the last turn of the exports by the clock failed.");
+        line(text, format_args!("{name} {}", u8::from(self.exports_failing.load(Ordering::Relaxed))));
         for (name, help, count) in [
             ("canvass_storage_failures_total", "Requests that failed in storage.", &self.storage_failures),
             (

@@ -210,6 +210,7 @@ impl World {
             "close" => PollCommand::Close,
             "certify" => PollCommand::Certify,
             "archive" => PollCommand::Archive,
+            "erase" => PollCommand::Erase,
             "delete" => PollCommand::Delete,
             "write-in" => PollCommand::WriteIn(rest.to_owned()),
             "edit" => PollCommand::Edit(Box::new(serde_json::from_str(rest).expect("a patch"))),

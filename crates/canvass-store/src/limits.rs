@@ -24,3 +24,5 @@ pub const COPIED_AT_ONCE_MAX: usize = 1_000;
 pub const BACKUP_NOTE_AGE_SECONDS_MAX: i64 = 60;
 /// Pause after a backup failed: what keeps it from working seldom passes in seconds.
 pub const BACKUP_RETRY_PAUSE: Duration = Duration::from_mins(1);
+/// Records that are overwritten together when a poll is erased; each lot takes two syncs.
+pub const ERASED_AT_ONCE_MAX: usize = 8_192;

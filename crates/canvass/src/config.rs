@@ -13,7 +13,7 @@ use std::{
 };
 
 use canvass_domain::key::Rate;
-use canvass_export::Schedule;
+use canvass_export::{Destination, Retention, Schedule};
 use canvass_server::{AlarmFigure, AlarmRule, Origins, serve::ServeOptions};
 use serde::{Deserialize, Serialize};
 
@@ -121,9 +121,9 @@ options! {
     /// Seconds between looks for something new to back up
     #[arg(value_name = "SECONDS")]
     backup_seconds: NonZeroU64 = "5", "CANVASS_BACKUP_SECONDS";
-    /// Folder that polls are exported to by a schedule
-    #[arg(value_name = "FOLDER")]
-    export_to: OptionalPath = "", "CANVASS_EXPORT_TO";
+    /// Where polls are exported to by a schedule: a folder, or s3://, gs:// or az:// with BUCKET/PREFIX
+    #[arg(value_name = "FOLDER or URL")]
+    export_to: OptionalDestination = "", "CANVASS_EXPORT_TO";
     /// When polls that have changed are exported: five fields of cron, and a zone
     #[arg(value_name = "CRON ZONE")]
     export_schedule: ExportSchedule = "0 * * * * UTC", "CANVASS_EXPORT_SCHEDULE";
@@ -139,6 +139,15 @@ options! {
     /// Votes after which a snapshot of all results is exported; 0 is never
     #[arg(value_name = "NUMBER")]
     snapshot_votes: u64 = "0", "CANVASS_SNAPSHOT_VOTES";
+    /// Days after which an exported file in a folder is compressed; 0 is never
+    #[arg(value_name = "DAYS")]
+    export_compress_days: u32 = "30", "CANVASS_EXPORT_COMPRESS_DAYS";
+    /// Days after which an exported file leaves its folder, if --export-archive-to says where it goes; 0 is never
+    #[arg(value_name = "DAYS")]
+    export_archive_days: u32 = "90", "CANVASS_EXPORT_ARCHIVE_DAYS";
+    /// What becomes of such a file: delete, or the folder that it is moved to; it stays if this is empty
+    #[arg(value_name = "FOLDER or delete")]
+    export_archive_to: String = "", "CANVASS_EXPORT_ARCHIVE_TO";
     /// Address to listen on; port 0 takes a free one
     #[arg(value_name = "ADDRESS:PORT")]
     listen: SocketAddr = "127.0.0.1:8080", "CANVASS_LISTEN";
@@ -301,6 +310,16 @@ impl Settings {
         seconds(self.backup_seconds)
     }
 
+    /// What becomes of exported files as they age.
+    pub(crate) fn export_retention(&self) -> Retention {
+        let Ok(archive) = self.export_archive_to.parse();
+        Retention {
+            compress_days: self.export_compress_days,
+            archive_days: self.export_archive_days,
+            archive,
+        }
+    }
+
     /// What the connections are held to.
     pub(crate) fn serve_options(&self) -> ServeOptions {
         let usual = ServeOptions::default();
@@ -375,6 +394,43 @@ impl FromStr for OptionalPath {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(text.to_owned().into())
+    }
+}
+
+/// Where exports go, or none where the text is empty.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct OptionalDestination(Option<Destination>);
+
+impl OptionalDestination {
+    /// The destination, if there is one.
+    pub(crate) fn get(&self) -> Option<&Destination> {
+        self.0.as_ref()
+    }
+}
+
+impl FromStr for OptionalDestination {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self(if text.is_empty() { None } else { Some(text.parse()?) }))
+    }
+}
+
+impl TryFrom<String> for OptionalDestination {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl Serialize for OptionalDestination {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(destination) => serializer.collect_str(destination),
+            None => serializer.serialize_str(""),
+        }
     }
 }
 
@@ -597,7 +653,7 @@ mod tests {
     #[test]
     fn every_default_parses() {
         let settings = Settings::merge(Given::default(), File::default());
-        assert_eq!(settings.rows().len(), 36);
+        assert_eq!(settings.rows().len(), 40);
     }
 
     #[test]

@@ -31,9 +31,13 @@ pub(crate) const POLLS_PAGE: usize = 200;
 pub(crate) const CERTIFICATE_LOOK_PAUSE: Duration = Duration::from_secs(2);
 /// Pause between looks at whether an export is due.
 pub(crate) const EXPORT_PAUSE: Duration = Duration::from_secs(1);
+/// The same where each look asks another machine for all polls.
+pub(crate) const EXPORT_PAUSE_REMOTE: Duration = Duration::from_secs(15);
 /// Pauses after each try to hand over a mail; one more try comes after the last.
 #[cfg(feature = "tls")]
 pub(crate) const MAIL_PAUSES: [Duration; 4] =
     [Duration::from_secs(5), Duration::from_mins(1), Duration::from_mins(10), Duration::from_hours(1)];
 /// Pause after an export failed.
 pub(crate) const EXPORT_RETRY_PAUSE: Duration = Duration::from_mins(1);
+/// Time that an export at hand has when the server stops. What is not whole then is begun anew by the next server.
+pub(crate) const EXPORT_STOP_WAIT_MAX: Duration = Duration::from_secs(20);

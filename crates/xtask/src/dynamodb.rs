@@ -11,6 +11,7 @@ use std::{
 use crate::{
     outcome::{Context, Outcome, ensure},
     shell,
+    test::FEATURES,
 };
 
 /// DynamoDB Local 1.25.1 lies in its folder `emulator`.
@@ -54,7 +55,7 @@ pub(crate) fn test() -> Outcome {
     }
     run(&mut command, &local)?;
     let mut command = Command::new("cargo");
-    command.args(["test", "--package", "canvass", "--features", "dynamodb", "dynamodb", "--", "--ignored"]);
+    command.args(["test", "--package", "canvass", "--features", FEATURES, "dynamodb", "--", "--ignored"]);
     skip_redis(&mut command, has_redis);
     run(&mut command, &local)
 }

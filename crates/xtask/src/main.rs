@@ -14,6 +14,7 @@ mod fault;
 mod http;
 mod load;
 mod machine;
+mod object_stores;
 mod outcome;
 mod prometheus;
 mod python;

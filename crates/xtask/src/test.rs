@@ -8,11 +8,15 @@ use crate::{
     browser::{self, BrowserOptions},
     client, deployment, dynamodb,
     fault::{self, FaultOptions},
+    object_stores,
     outcome::Outcome,
     prometheus,
     shell::{self, run},
     tidy, watching,
 };
+
+/// The program with all that is left out by default: built once for every test that needs some of it.
+pub(crate) const FEATURES: &str = "canvass/dynamodb,canvass/object-stores,canvass/tls";
 
 /// What to leave out while working.
 #[derive(Args)]
@@ -24,13 +28,14 @@ pub(crate) struct TestOptions {
 
 /// Runs every check; the first that fails ends the run.
 pub(crate) fn test(options: &TestOptions) -> Outcome {
-    let steps: [(&str, Step); 8] = [
+    let steps: [(&str, Step); 9] = [
         ("rules", tidy::tidy),
         ("format", || run("cargo", &["fmt", "--all", "--check"])),
         ("lints", lint),
         ("tests", test_code),
         ("dynamodb", dynamodb::test),
         ("watching", watching::test),
+        ("object-stores", object_stores::test),
         ("documentation", document),
         ("dependencies", check_dependencies_if_possible),
     ];
@@ -60,7 +65,12 @@ fn timed(name: &str, step: impl FnOnce() -> Outcome) -> Outcome {
 }
 
 fn lint() -> Outcome {
-    run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+    let lint = |features: &[&str]| {
+        let lint = ["clippy", "--quiet", "--workspace", "--all-targets"];
+        run("cargo", &[&lint[..], features, &["--", "--deny", "warnings"]].concat())
+    };
+    lint(&[])?;
+    lint(&["--features", FEATURES])
 }
 
 fn test_code() -> Outcome {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{outcome::Outcome, python, shell};
+use crate::{outcome::Outcome, python, shell, test::FEATURES};
 
 /// What checks them, each at the version that was last tried.
 const PACKAGES: [&str; 4] = ["standardwebhooks==1.1.0", "PyNaCl==1.6.2", "aiosmtpd==1.4.6", "trustme==1.2.1"];
@@ -10,9 +10,12 @@ const PACKAGES: [&str; 4] = ["standardwebhooks==1.1.0", "PyNaCl==1.6.2", "aiosmt
 /// Builds the program with TLS and tests it. Without Python and its registry that is said, and with `CI=true` it is an
 /// error.
 pub(crate) fn test() -> Outcome {
-    shell::run("cargo", &["test", "--quiet", "--package", "canvass-notify", "--features", "tls"])?;
+    let notify = ["--package", "canvass-notify", "--features", "tls"];
+    shell::run("cargo", &[&["test", "--quiet"][..], &notify].concat())?;
+    let https = ["--package", "canvass", "--features", FEATURES, "--test", "program", "tls::"];
+    shell::run("cargo", &[&["test", "--quiet"][..], &https].concat())?;
     let Some(python) = python::with("python-watching", &PACKAGES)? else { return Ok(()) };
-    shell::run("cargo", &["build", "--quiet", "--package", "canvass", "--features", "tls"])?;
+    shell::run("cargo", &["build", "--quiet", "--package", "canvass", "--features", FEATURES])?;
     let program = shell::canvass_in(&shell::target()?, "dev");
     shell::run_with(Command::new(python).arg(python::script("watching.py")).arg(program))
 }

@@ -57,6 +57,7 @@ pub fn router(app: App) -> Router {
         .on(Method::POST, "/v1/polls/{poll}/pause", Api, polls::pause_poll)
         .on(Method::POST, "/v1/polls/{poll}/close", Api, polls::close_poll)
         .on(Method::POST, "/v1/polls/{poll}/certify", Api, polls::certify_poll)
+        .on(Method::POST, "/v1/polls/{poll}/erase", Api, polls::erase_poll)
         .on(Method::POST, "/v1/polls/{poll}/archive", Api, polls::archive_poll)
         .on(Method::GET, "/v1/polls/{poll}/events", Api, polls::list_events)
         .on(Method::POST, "/v1/polls/{poll}/codes", Api, codes::create_codes)

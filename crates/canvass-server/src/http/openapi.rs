@@ -42,7 +42,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     servers((url = "/", description = "This server")),
     paths(
         polls::create_poll, polls::list_polls, polls::read_poll, polls::change_poll, polls::delete_poll,
-        polls::open_poll, polls::pause_poll, polls::close_poll, polls::certify_poll, polls::archive_poll,
+        polls::open_poll, polls::pause_poll, polls::close_poll, polls::certify_poll, polls::erase_poll, polls::archive_poll,
         polls::list_events, codes::create_codes,
         votes::cast_vote, batch::cast_votes, votes::read_vote, votes::change_vote, votes::withdraw_vote,
         results::read_results, stream::stream_results, results::read_breakdown, results::read_timeline, export::export_votes,

@@ -166,6 +166,20 @@ pub(crate) async fn archive_poll(app: App, ask: Ask) -> Result<Response, Failure
     step(app, ask, PollCommand::Archive).await
 }
 
+/// Erase what the votes of a poll that is over tell of persons
+///
+/// Voters, what they told of themselves, and idempotency keys are overwritten on disk and can be had by nobody any more.
+/// The ballots, the counts and the chain of records stay; breakdowns do not. The answer comes when it has begun:
+/// `personalData` is `erasing`, and `erased` once nothing is left. Asked again, the answer is the same.
+#[utoipa::path(post, path = "/v1/polls/{poll}/erase", tag = "polls",
+    params(("poll" = String, Path, description = "The poll's id"),
+        ("if-match" = Option<String>, Header, description = "The ETag of the version to erase")),
+    responses((status = 200, description = "The poll afterwards", body = Poll), PollProblems))]
+pub(crate) async fn erase_poll(app: App, ask: Ask) -> Result<Response, Failure> {
+    ask.caller.require(Scope::Admin)?;
+    step(app, ask, PollCommand::Erase).await
+}
+
 async fn step(app: App, mut ask: Ask, command: PollCommand) -> Result<Response, Failure> {
     let id = ask.poll()?;
     let poll = app.change_poll(&id, command, &ask.expected(), &ask.caller.actor()).await?;

@@ -54,6 +54,10 @@ event_kinds! {
     PollCertified "poll.certified"
     /// It was put away.
     PollArchived "poll.archived"
+    /// What its votes tell of persons is being erased.
+    PollErasureBegun "poll.erasureBegun"
+    /// It is erased.
+    PollErased "poll.erased"
     /// It is gone.
     PollDeleted "poll.deleted"
     /// Its results have changed, as often as was asked for.
@@ -73,6 +77,8 @@ impl EventKind {
             Step::Closed => Self::PollClosed,
             Step::Certified => Self::PollCertified,
             Step::Archived => Self::PollArchived,
+            Step::ErasureBegun => Self::PollErasureBegun,
+            Step::Erased => Self::PollErased,
             Step::Deleted => Self::PollDeleted,
         }
     }

@@ -64,7 +64,8 @@ pub(crate) struct EventView {
     sequence: Sequence,
     #[schema(value_type = String, format = DateTime)]
     pub(crate) at: Timestamp,
-    /// `created`, `changed`, `scheduled`, `opened`, `paused`, `closed`, `certified`, `archived` or `codesAdded`.
+    /// `created`, `changed`, `scheduled`, `opened`, `paused`, `closed`, `certified`, `archived`, `erasureBegun`, `erased`
+    /// or `codesAdded`.
     #[schema(value_type = String)]
     pub(crate) step: EventStep,
     /// `key:<id>`, `anyone` or `schedule`.

@@ -69,6 +69,28 @@ async fn a_poll_goes_through_its_life_and_the_trail_tells_who_and_when() {
 }
 
 #[tokio::test]
+async fn a_poll_that_is_over_is_erased() {
+    check(
+        "polls_erasure",
+        r#"
+        as admin
+        POST /v1/polls {"id":"board","title":"Board","options":[{"id":"a"},{"id":"b"}],"status":"open"}
+        POST /v1/polls/board/votes {"voterId":"u1","ballot":{"choice":"a"}}
+        POST /v1/polls/board/erase
+        POST /v1/polls/board/close
+        as clerk
+        POST /v1/polls/board/erase
+        as admin
+        POST /v1/polls/board/erase
+        GET /v1/polls/board/votes/u1
+        GET /v1/polls/nowhere/erase
+        POST /v1/polls/nowhere/erase
+        "#,
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn times_are_kept_when_a_vote_is_decided() {
     check(
         "polls_times",

@@ -8,6 +8,7 @@ mod backup;
 mod carry;
 mod checkpoint;
 mod doctor;
+mod erasing;
 mod feed;
 mod index;
 mod lane;
@@ -31,7 +32,7 @@ use canvass_domain::{
     code::CodeHash,
     decide::PollCommand,
     key::Key,
-    poll::{NewPoll, Status},
+    poll::{NewPoll, PersonalData, Status},
     record::{Record, Setting, decode_place},
     vote::{Operation, StoredVote, VoteCommand},
 };
@@ -41,6 +42,7 @@ use tokio::sync::watch;
 
 use self::{
     backup::Shipping,
+    erasing::Erasing,
     lane::{Reply, ReplyTo, reply},
     prepared::Prepared,
     shared::{PollCell, Shared, corrupt, decode, hash_voter},
@@ -103,6 +105,7 @@ pub struct LocalStore {
     writer: Mutex<Option<JoinHandle<()>>>,
     shipping: Mutex<Option<Shipping>>,
     directory: PathBuf,
+    erasing: Erasing,
     _lock: File,
 }
 
@@ -144,14 +147,17 @@ impl LocalStore {
             writer: Mutex::new(Some(thread)),
             shipping: Mutex::new(None),
             directory: options.directory.clone(),
+            erasing: Erasing::default(),
             _lock: ready.lock,
         };
+        store.erasing.resume(&store.shared, &store.queue);
         Ok((store, opened))
     }
 
     /// Lets the writer finish what was asked before, write a checkpoint, and end. What is asked afterwards is turned
     /// away. It waits, so it is not for a thread that drives a runtime.
     pub fn close(&self) {
+        self.erasing.stop();
         self.queue.push_all(vec![Work::Stop]);
         if let Some(writer) = self.writer.lock().take()
             && writer.join().is_err()
@@ -278,8 +284,13 @@ impl Store for LocalStore {
     ) -> Pending<'a, Arc<Poll>> {
         Box::pin(async move {
             let cell = self.shared.cell(poll)?;
-            let actor = actor.to_owned();
-            ask!(self, reply => Work::Change { cell, command, expected, actor, reply }).await
+            let (actor, is_erasure) = (actor.to_owned(), matches!(command, PollCommand::Erase));
+            let asked = Arc::clone(&cell);
+            let poll = ask!(self, reply => Work::Change { cell, command, expected, actor, reply }).await?;
+            if is_erasure && poll.personal_data == PersonalData::Erasing {
+                self.erasing.start(&self.shared, &self.queue, asked);
+            }
+            Ok(poll)
         })
     }
 

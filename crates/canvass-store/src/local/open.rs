@@ -162,6 +162,7 @@ pub(super) fn open_on(
         due,
         checkpointer,
         has_failed: false,
+        wants_checkpoint: false,
     };
     Ok(Ready { writer, shared, queue, opened, lock })
 }
@@ -289,7 +290,7 @@ fn fold_entry(
             state.poll = Arc::new(event.poll.clone());
             state.is_deleted = event.step == Step::Deleted;
             *poll = Arc::clone(&state.poll);
-            if event.step == Step::Archived {
+            if event.step == Step::Archived || !state.poll.personal_data.is_kept() {
                 voters.index = VoterIndex::default();
             }
         }

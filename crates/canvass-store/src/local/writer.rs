@@ -83,6 +83,10 @@ pub(super) enum Work {
         setting: Setting,
         reply: ReplyTo<()>,
     },
+    /// A poll's votes tell of nobody any more.
+    Erased {
+        cell: Arc<PollCell>,
+    },
     Stop,
 }
 
@@ -214,6 +218,8 @@ pub(super) struct Writer {
     pub(super) due: BTreeSet<(Timestamp, PollNumber)>,
     pub(super) checkpointer: Checkpointer,
     pub(super) has_failed: bool,
+    /// Whether a checkpoint is written after the commit, however short the way since the last.
+    pub(super) wants_checkpoint: bool,
 }
 
 /// Where the registry's own records stand.
@@ -436,10 +442,21 @@ impl Writer {
             Work::Put { setting, reply } => {
                 Answer::Done(reply, self.push_registry(commit, Record::Setting(setting), now))
             }
+            Work::Erased { cell } => return self.finish_erasure(commit, cell.number, now),
             Work::Stop => return,
         };
         commit.answers.push(answer);
         self.finish_if_full(commit, outbox);
+    }
+
+    /// A checkpoint may hold what voters told, so a new one takes its place.
+    fn finish_erasure(&mut self, commit: &mut Commit, number: PollNumber, now: Timestamp) {
+        match self.change(commit, number, &PollCommand::FinishErasure, None, "schedule", now) {
+            Ok(_) => self.wants_checkpoint = true,
+            Err(error) => {
+                tracing::warn!(%error, "the end of an erasure was not recorded; the next start does it again")
+            }
+        }
     }
 
     fn finish_if_full(&mut self, commit: &mut Commit, outbox: &mut Outbox) {
@@ -769,7 +786,8 @@ impl Writer {
         commit.effects.clear();
         commit.next_number = self.next_number;
         commit.batch.begin(self.ledger.end());
-        if result.is_ok() && self.checkpointer.is_due(self.ledger.end()) {
+        let wants_checkpoint = mem::take(&mut self.wants_checkpoint);
+        if result.is_ok() && (wants_checkpoint || self.checkpointer.is_due(self.ledger.end())) {
             self.checkpointer.start(self.capture());
         }
         result
@@ -894,7 +912,7 @@ impl<'a> Run<'a> {
                     *self.profile = new_profile(poll);
                 }
                 snapshot.poll = Arc::clone(poll);
-                if *step == Step::Archived {
+                if *step == Step::Archived || !poll.personal_data.is_kept() {
                     // Nobody votes here again, so the memory is given back; a vote is found by reading the records.
                     self.voters.index = VoterIndex::default();
                 }
@@ -977,6 +995,6 @@ fn refuse(work: Work, error: &StoreError, outbox: &mut Outbox) {
             outbox.push(reply, Err(error.clone()));
         }
         Work::Setting { reply, .. } => outbox.push(reply, Err(error.clone())),
-        Work::Stop => {}
+        Work::Erased { .. } | Work::Stop => {}
     }
 }

@@ -5,6 +5,7 @@
 mod checkpoint;
 mod conformance;
 mod doctor;
+mod erasure;
 mod faults;
 mod model;
 mod opening;

@@ -42,6 +42,8 @@ enum PollCommand {
     Certify(PollRef),
     /// Put a poll away
     Archive(PollRef),
+    /// Erase what votes tell of their voters from a poll that is over
+    Erase(PollRef),
     /// Make one-time codes for a poll whose access is `code`; they are shown this once
     Codes(CodesArgs),
 }
@@ -143,6 +145,7 @@ pub(crate) async fn run(args: PollArgs) -> Result<(), Failure> {
         PollCommand::Close(poll) => step(&poll, "close").await,
         PollCommand::Certify(poll) => step(&poll, "certify").await,
         PollCommand::Archive(poll) => step(&poll, "archive").await,
+        PollCommand::Erase(poll) => step(&poll, "erase").await,
         PollCommand::Codes(args) => codes(&args).await,
     }
 }

@@ -137,7 +137,7 @@ fn two_servers_share_votes_limits_and_live_results_through_redis() {
         &url,
     ];
     let trusted = [("SSL_CERT_FILE", redis.certificate.to_str().unwrap())];
-    let mut first = Server::start_in(tempfile::tempdir().unwrap(), &trusted, &on);
+    let mut first = Server::start_in(&trusted, &on);
     let second = Server::beside(&first, &trusted, &on);
     assert!(!first.greeting.contains(PASSWORD) && !second.greeting.contains(PASSWORD));
     wait_for_redis([&first, &second]);

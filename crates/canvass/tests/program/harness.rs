@@ -57,12 +57,17 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a new data directory.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_in(&[], arguments)
+    }
+
+    /// The same in an environment.
+    pub(crate) fn start_in(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self::start_in(directory, &[], arguments)
+        Self::start_on(directory, environment, arguments)
     }
 
     /// Starts a server in a directory, with an environment.
-    pub(crate) fn start_in(directory: TempDir, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+    pub(crate) fn start_on(directory: TempDir, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
         let data = directory.path().join("data");
         let (process, greeting) = launch(&data, "127.0.0.1:0", variables, arguments);
         let address = after(&greeting, "Canvass listens on http://").to_owned();

@@ -95,6 +95,7 @@ fn a_poll_is_led_through_its_life() {
         ("close", "closed"),
         ("certify", "certified"),
         ("archive", "archived"),
+        ("erase", "archived"),
     ] {
         let output = server.run(&["poll", step, "p"]);
         assert_eq!((output.code, output.stdout), (0, format!("Poll p is {status}\n")), "{}", output.stderr);

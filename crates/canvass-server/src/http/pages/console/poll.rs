@@ -231,6 +231,8 @@ fn step_word(c: &ConsoleTexts, step: Step) -> &str {
         Step::Closed => &texts.closed,
         Step::Certified => &texts.certified,
         Step::Archived => &texts.archived,
+        Step::ErasureBegun => &texts.erasure_begun,
+        Step::Erased => &texts.erased,
         Step::Deleted => &texts.deleted,
     }
 }

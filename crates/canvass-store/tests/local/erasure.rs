@@ -1,0 +1,197 @@
+//! Erasure: nothing that told of a voter is left on any disk, and nothing that was counted changes.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use canvass_domain::{
+    PollId,
+    poll::PersonalData,
+    record::{Chain, Record, hexadecimal},
+    tally::{Books, Tally},
+};
+use canvass_ledger::testing::SimulatedDisk;
+use canvass_store::{
+    Store as _,
+    conformance::{TestClock, World},
+    local::LocalStore,
+};
+
+use crate::support::{Home, run, world};
+
+const POLL: &str = r#"{"title": "?", "options": [{"id": "a"}, {"id": "b"}], "status": "open", "revote": "untilClose",
+    "demographics": {"age": ["old", "young"], "city": null}}"#;
+
+/// In all that is personal: voters, answers and idempotency keys.
+const CANARY: &[u8] = b"canary";
+
+const STORY: [&str; 7] = [
+    "canary-ada casts a age young city canary-oslo key canary-key-1",
+    "canary-bob casts b age old city canary-rome",
+    "canary-ada changes b city canary-rome key canary-key-2",
+    "canary-cyd casts a",
+    "canary-cyd withdraws",
+    "canary-dan casts a + canary-eve casts b city canary-oslo",
+    "close",
+];
+
+async fn tell(world: &World) -> PollId {
+    let poll = world.create(POLL).await;
+    for line in STORY {
+        let answer = world.tell(&poll, line).await;
+        assert!(!answer.contains("unavailable"), "{line}: {answer}");
+    }
+    poll
+}
+
+async fn wait_until_erased(store: &LocalStore, poll: &PollId) {
+    for _ in 0..500 {
+        if store.poll(poll).await.unwrap().personal_data == PersonalData::Erased {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the erasure has no end");
+}
+
+fn has_canary(bytes: &[u8]) -> bool {
+    bytes.windows(CANARY.len()).any(|window| window == CANARY)
+}
+
+/// The files under a folder that hold a canary.
+fn canaries(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.path().is_dir() {
+            found.extend(canaries(&entry.path()));
+        } else if has_canary(&fs::read(entry.path()).unwrap()) {
+            found.push(entry.file_name().into_string().unwrap());
+        }
+    }
+    found
+}
+
+async fn wait_for_canaries(folder: &Path, expected: bool) {
+    for _ in 0..500 {
+        if canaries(folder).is_empty() != expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("canaries: {:?}", canaries(folder));
+}
+
+/// What is counted, without what voters told of themselves.
+fn counted(tally: &Tally) -> Tally {
+    Tally {
+        breakdowns: Vec::new(),
+        sequence: canvass_domain::Sequence(0),
+        updated_at: Default::default(),
+        ..tally.clone()
+    }
+}
+
+/// Folds the records again: they are chained, and add up to what the store shows.
+async fn recount(world: &World, poll: &PollId) -> Tally {
+    let shown = world.store.tally(poll).await.unwrap();
+    let (mut books, mut chain) = (Books::new(&shown.poll), Chain::default());
+    for recorded in world.all_records(poll).await.unwrap() {
+        if let Record::Poll(event) = &recorded.entry.record {
+            assert_eq!(event.chain, hexadecimal(&chain));
+        }
+        books.fold(&recorded.entry);
+        chain = recorded.chain_input.unwrap().link(&chain);
+    }
+    assert_eq!(books.tally, *shown.tally);
+    books.tally
+}
+
+#[test]
+fn nothing_of_a_voter_is_left_and_nothing_counted_changes() {
+    run(async {
+        let (clock, home) = (TestClock::default(), Home::new());
+        let backup = tempfile::tempdir().unwrap();
+        let (store, _) = home.open(&clock).unwrap();
+        let world = world(&store, &clock);
+        let poll = tell(&world).await;
+        store.back_up_to(backup.path(), Duration::from_millis(10), Arc::new(clock.clone())).unwrap();
+        wait_for_canaries(backup.path(), true).await;
+        assert!(!canaries(home.path()).is_empty());
+        // A checkpoint holds what voters told, until there is another.
+        store.close();
+        drop((world, store));
+        assert!(canaries(home.path()).contains(&"checkpoint".to_owned()));
+
+        let (store, _) = home.open(&clock).unwrap();
+        let world = crate::support::world(&store, &clock);
+        let before = store.tally(&poll).await.unwrap().tally;
+        store.back_up_to(backup.path(), Duration::from_millis(10), Arc::new(clock.clone())).unwrap();
+        assert_eq!(world.tell(&poll, "erase").await, "closed v3");
+        wait_until_erased(&store, &poll).await;
+        wait_for_canaries(home.path(), false).await;
+        wait_for_canaries(backup.path(), false).await;
+        let after = recount(&world, &poll).await;
+        assert_eq!(counted(&after), counted(&before));
+        assert!(
+            after.breakdowns.iter().all(|breakdown| breakdown.values.values().all(|count| count.votes == 0))
+        );
+        assert_eq!(world.tell(&poll, "canary-ada reads").await, "no vote");
+        // Asked again, the answer is the same.
+        assert_eq!(world.tell(&poll, "erase").await, "closed v4");
+        store.close();
+        drop((world, store));
+
+        for has_checkpoint in [true, false] {
+            if !has_checkpoint {
+                fs::remove_file(home.checkpoint()).unwrap();
+            }
+            let (store, _) = home.open(&clock).unwrap();
+            assert_eq!(recount(&crate::support::world(&store, &clock), &poll).await, after);
+        }
+    });
+}
+
+#[test]
+fn a_poll_that_may_take_votes_is_not_erased() {
+    run(async {
+        let (clock, home) = (TestClock::default(), Home::new());
+        let (store, _) = home.open(&clock).unwrap();
+        let world = world(&store, &clock);
+        let poll = world.create(POLL).await;
+        assert_eq!(world.tell(&poll, "erase").await, "open cannot be erased");
+    });
+}
+
+/// Stops the disk at an operation of an erasure, goes on, and finds all erased in the end.
+async fn check_stop(operation: u64, resume: fn(&SimulatedDisk)) {
+    let (clock, home, disk) = (TestClock::default(), Home::new(), SimulatedDisk::new(operation));
+    let (store, _) = home.open_on(&disk, &clock).unwrap();
+    let world = world(&store, &clock);
+    let poll = tell(&world).await;
+    let before = store.tally(&poll).await.unwrap().tally;
+    disk.stop_at(disk.operations() + operation);
+    let answer = world.tell(&poll, "erase").await;
+    // It may be done before the disk stops, or be stopped by it.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    store.close();
+    drop((world, store));
+    resume(&disk);
+    let (store, _) = home.open_on(&disk, &clock).unwrap();
+    let world = crate::support::world(&store, &clock);
+    if answer.contains("unavailable") || answer.contains("unknown") {
+        world.tell(&poll, "erase").await;
+    }
+    wait_until_erased(&store, &poll).await;
+    assert_eq!(counted(&recount(&world, &poll).await), counted(&before), "operation {operation}");
+    store.close();
+    for segment in ["0000000000000000.segment"] {
+        assert!(!has_canary(&disk.contents(segment)), "operation {operation}");
+    }
+}
+
+#[test]
+fn an_erasure_that_is_cut_short_is_done_at_the_next_start() {
+    for operation in 1..=14 {
+        for resume in [SimulatedDisk::lose_power, SimulatedDisk::restart] {
+            run(check_stop(operation, resume));
+        }
+    }
+}
