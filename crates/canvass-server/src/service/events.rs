@@ -20,7 +20,7 @@ use crate::{
 macro_rules! event_kinds {
     ($($(#[$meta:meta])* $kind:ident $name:literal)*) => {
         /// A kind of event.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub(crate) enum EventKind {
             $($(#[$meta])* #[serde(rename = $name)] $kind,)*
         }
@@ -65,6 +65,19 @@ event_kinds! {
     /// An alarm of the server began or ended; told by webhooks alone.
     AlarmChanged "alarm.changed"
 }
+
+// By hand: the derived schema does not see names that come out of a macro.
+impl utoipa::PartialSchema for EventKind {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::Type::String)
+            .description(Some("A kind of event."))
+            .enum_values(Some(Self::ALL.iter().map(|kind| kind.name())))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for EventKind {}
 
 impl EventKind {
     fn of(step: Step) -> Self {
