@@ -4,6 +4,7 @@
 //! changes only together with how far the stream is folded into it. Everything else can be lost, repeated or reordered
 //! and the counts are still exact.
 
+mod batch;
 mod client;
 mod codes;
 mod counters;
@@ -19,7 +20,9 @@ mod stream;
 mod tables;
 mod tally;
 mod votes;
+mod writer;
 
+pub use batch::{Folded, StreamItem, StreamTally};
 pub use client::is_local;
 pub use options::Options;
 pub use store::DynamoStore;
