@@ -42,6 +42,9 @@ pub struct Settings {
     pub address_votes: Option<Rate>,
     /// Other requests of one address without a key; none means no limit.
     pub address_reads: Option<Rate>,
+    /// Whether answers cannot go on: then the stream of results ends with the newest, watchers come again and again, and
+    /// caches may keep results for a second.
+    pub short_polling: bool,
     /// Time that a body may take to arrive.
     pub body_wait_max: Duration,
     /// Time that a batch may go without sending anything.
@@ -57,6 +60,7 @@ impl Default for Settings {
             embed_origins: Origins::default(),
             address_votes: Some(limits::ADDRESS_VOTES),
             address_reads: Some(limits::ADDRESS_READS),
+            short_polling: false,
             body_wait_max: limits::BODY_WAIT_MAX,
             batch_wait_max: limits::BATCH_WAIT_MAX,
         }
@@ -145,6 +149,11 @@ impl App {
         let keys = self.store().keys().await?;
         keys.into_iter().for_each(|key| self.parts.keys.put(key));
         Ok(())
+    }
+
+    /// Votes since the start by what became of them: cast, changed, withdrawn, and why not. The names are always the same.
+    pub fn vote_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.parts.metrics.votes.counts()
     }
 
     /// Ends the streams of live results, for a server that stops: the other requests in flight end by themselves.

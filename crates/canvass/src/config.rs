@@ -293,6 +293,7 @@ impl Settings {
             embed_origins: self.embed_origins.clone(),
             address_votes: self.address_votes.0,
             address_reads: self.address_reads.0,
+            short_polling: false,
             body_wait_max: seconds(self.body_seconds),
             batch_wait_max: seconds(self.batch_seconds),
         }
