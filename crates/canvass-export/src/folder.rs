@@ -6,9 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use canvass_domain::record::hexadecimal;
-use sha2::{Digest as _, Sha256};
-
 const PARTIAL_NAME: &str = "partial";
 const LOCK_NAME: &str = "lock";
 
@@ -40,8 +37,9 @@ impl Folder {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn url(&self) -> String {
+        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        format!("file://{}", path.display())
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
@@ -60,21 +58,7 @@ impl Folder {
     pub(crate) fn begin(&self, key: &str) -> io::Result<Unfinished> {
         let partial = self.path.join(PARTIAL_NAME).join(key.replace('/', "+"));
         let file = File::create(&partial)?;
-        Ok(Unfinished { file, partial, target: self.path.join(key), digest: Sha256::new(), bytes: 0 })
-    }
-
-    /// Writes a whole file, in place of one of that name.
-    pub(crate) fn write(&self, key: &str, bytes: &[u8]) -> io::Result<Written> {
-        let mut file = self.begin(key)?;
-        file.add(bytes)?;
-        file.finish()
-    }
-
-    /// Adds a line to a file that only grows.
-    pub(crate) fn append(&self, key: &str, line: &[u8]) -> io::Result<()> {
-        let mut file = File::options().create(true).append(true).open(self.path.join(key))?;
-        file.write_all(line)?;
-        file.sync_all()
+        Ok(Unfinished { file, partial, target: self.path.join(key) })
     }
 }
 
@@ -83,33 +67,27 @@ pub(crate) struct Unfinished {
     file: File,
     partial: PathBuf,
     target: PathBuf,
-    digest: Sha256,
-    bytes: u64,
-}
-
-/// What was written.
-pub(crate) struct Written {
-    pub(crate) bytes: u64,
-    /// In hexadecimal digits.
-    pub(crate) sha256: String,
 }
 
 impl Unfinished {
     pub(crate) fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.digest.update(bytes);
-        self.bytes += bytes.len() as u64;
-        Ok(())
+        self.file.write_all(bytes)
     }
 
     /// Makes it durable, and gives it its name.
-    pub(crate) fn finish(self) -> io::Result<Written> {
+    pub(crate) fn finish(self) -> io::Result<()> {
         self.file.sync_all()?;
         if let Some(folder) = self.target.parent() {
             fs::create_dir_all(folder)?;
             fs::rename(&self.partial, &self.target)?;
             File::open(folder)?.sync_all()?;
         }
-        Ok(Written { bytes: self.bytes, sha256: hexadecimal(&self.digest.finalize()) })
+        Ok(())
+    }
+
+    /// Frees its space.
+    pub(crate) fn abort(self) {
+        // The next one to open the folder removes what this cannot.
+        let _ = fs::remove_file(self.partial);
     }
 }

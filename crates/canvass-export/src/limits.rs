@@ -1,5 +1,8 @@
 //! Every bound of exports, in one place.
 
+#[cfg(feature = "object-stores")]
+use std::time::Duration;
+
 /// Rows of one sheet of a workbook, its header included: the most that spreadsheets read.
 pub const SHEET_ROWS_MAX: usize = 1_048_576;
 /// Bytes of one sheet before it is compressed; more votes go to the next sheet.
@@ -12,3 +15,27 @@ pub const ROW_GROUP_ROWS_MAX: usize = 65_536;
 pub const ROW_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Polls that are asked for at once.
 pub const POLLS_PAGE: usize = 200;
+/// Bytes of one part of an object that is uploaded in parts: 10,000 parts, the most there may be, are 80 GB.
+#[cfg(feature = "object-stores")]
+pub const PART_BYTES: usize = 8 * 1024 * 1024;
+/// Parts that are on their way at once.
+#[cfg(feature = "object-stores")]
+pub const PARTS_WAITING_MAX: usize = 2;
+/// Time to connect to an object store.
+#[cfg(feature = "object-stores")]
+pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Time that one request to an object store may take.
+#[cfg(feature = "object-stores")]
+pub const REQUEST_WAIT_MAX: Duration = Duration::from_mins(1);
+/// How often a request that failed for a moment is sent again.
+#[cfg(feature = "object-stores")]
+pub const REQUEST_TRIES_MAX: usize = 4;
+/// The first wait between tries; it grows at random.
+#[cfg(feature = "object-stores")]
+pub const RETRY_WAIT: Duration = Duration::from_millis(200);
+/// The longest wait between tries.
+#[cfg(feature = "object-stores")]
+pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Time after which a request is not sent again.
+#[cfg(feature = "object-stores")]
+pub const RETRYING_MAX: Duration = Duration::from_mins(1);

@@ -15,11 +15,19 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The first moment after another; none if there is none any more.
-    pub fn next_after(&self, moment: Timestamp) -> Option<Timestamp> {
-        let start = jiff::Timestamp::from_microsecond(moment.microseconds()).ok()?;
-        let next = self.cron.find_next_occurrence(&start.to_zoned(self.zone.clone()), false).ok()?;
-        Some(Timestamp::from_microseconds(next.timestamp().as_microsecond()))
+    /// The last moment after one and up to another, which may be it; none if there is none.
+    pub fn due(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let in_zone = |moment: Timestamp| {
+            let moment = jiff::Timestamp::from_microsecond(moment.microseconds()).ok()?;
+            Some(moment.to_zoned(self.zone.clone()))
+        };
+        let moment = |found: jiff::Zoned| Timestamp::from_microseconds(found.timestamp().as_microsecond());
+        // Nothing is due at nearly every look, and looking ahead is what costs little.
+        let next = moment(self.cron.find_next_occurrence(&in_zone(after)?, false).ok()?);
+        if next > until {
+            return None;
+        }
+        self.cron.find_previous_occurrence(&in_zone(until)?, true).ok().map(moment)
     }
 }
 
@@ -55,25 +63,28 @@ impl fmt::Display for Schedule {
 mod tests {
     use super::*;
 
-    fn check(schedule: &str, after: &str, expected: &[&str]) {
+    fn check(schedule: &str, after: &str, until: &str, expected: Option<&str>) {
         let schedule: Schedule = schedule.parse().unwrap();
-        let mut at: Timestamp = after.parse().unwrap();
-        for expected in expected {
-            at = schedule.next_after(at).unwrap();
-            assert_eq!(at, expected.parse().unwrap(), "{schedule}");
-        }
+        let due = schedule.due(after.parse().unwrap(), until.parse().unwrap());
+        assert_eq!(due, expected.map(|expected| expected.parse().unwrap()), "{schedule} until {until}");
+    }
+
+    #[test]
+    fn what_is_due_is_the_last_moment_that_came() {
+        let ten = "2026-01-01T10:00:00Z";
+        check("0 * * * *", ten, "2026-01-01T10:59:59Z", None);
+        check("0 * * * *", ten, "2026-01-01T11:00:00Z", Some("2026-01-01T11:00:00Z"));
+        check("0 * * * *", ten, "2026-01-05T13:30:00Z", Some("2026-01-05T13:00:00Z"));
+        check("30 6 * * 1", ten, "2026-01-16T10:00:00Z", Some("2026-01-12T06:30:00Z"));
     }
 
     #[test]
     fn moments_follow_the_clocks_of_the_zone() {
-        check("0 * * * *", "2026-01-01T10:00:00Z", &["2026-01-01T11:00:00Z", "2026-01-01T12:00:00Z"]);
-        check("30 6 * * 1", "2026-01-01T10:00:00Z", &["2026-01-05T06:30:00Z", "2026-01-12T06:30:00Z"]);
         // Summer time begins on the 29th.
-        check(
-            "0 9 * * * Europe/Berlin",
-            "2026-03-27T12:00:00Z",
-            &["2026-03-28T08:00:00Z", "2026-03-29T07:00:00Z", "2026-03-30T07:00:00Z"],
-        );
+        let (schedule, before) = ("0 9 * * * Europe/Berlin", "2026-03-20T12:00:00Z");
+        check(schedule, before, "2026-03-28T12:00:00Z", Some("2026-03-28T08:00:00Z"));
+        check(schedule, before, "2026-03-29T12:00:00Z", Some("2026-03-29T07:00:00Z"));
+        check(schedule, "2026-03-29T07:00:00Z", "2026-03-30T06:59:59Z", None);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use canvass_domain::PollId;
-use canvass_export::{Exporter, ExporterOptions, Voters};
+use canvass_export::{Access, Destination, Exporter, ExporterOptions, Voters};
 use canvass_store::{
     Store,
     conformance::{TestClock, World},
@@ -39,7 +39,8 @@ impl Scene {
 
     fn exporter(&self) -> Exporter {
         let options = ExporterOptions {
-            folder: self.folder(),
+            destination: Destination::Folder(self.folder()),
+            access: Access::default(),
             url: Some("s3://bucket/".into()),
             schedule: "0 * * * *".parse().unwrap(),
             voters: Voters::Omitted,
@@ -136,7 +137,10 @@ async fn a_poll_that_ends_is_exported_a_last_time_at_once() {
 /// Every file in the manifest is there with its checksum.
 fn check_manifest(folder: &Path, count: usize) {
     use sha2::Digest as _;
-    let manifest = fs::read_to_string(folder.join("manifest.jsonl")).unwrap();
+    let mut manifests: Vec<_> =
+        fs::read_dir(folder.join("manifests")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    manifests.sort();
+    let manifest: String = manifests.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     assert_eq!(manifest.lines().count(), count);
     for line in manifest.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -173,7 +177,8 @@ async fn a_second_exporter_and_a_folder_that_cannot_be_written_are_refused() {
     let scene = Scene::new().await;
     let mut exporter = scene.exporter();
     let options = ExporterOptions {
-        folder: scene.folder(),
+        destination: Destination::Folder(scene.folder()),
+        access: Access::default(),
         url: None,
         schedule: "0 * * * *".parse().unwrap(),
         voters: Voters::Given,

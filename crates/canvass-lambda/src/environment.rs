@@ -43,6 +43,13 @@ impl Environment {
     }
 }
 
+/// The environment as text: what object stores are reached with is looked for in it as their makers' tools do, for Lambda
+/// tells the function's role so. Variables that are no text are none of those.
+pub(crate) fn clouds() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the edge of the functions")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use canvass_domain::Timestamp;
 use canvass_dynamodb::DynamoStore;
-use canvass_export::{Exporter, ExporterOptions, Schedule, Turn, Voters};
+use canvass_export::{Access, Exporter, ExporterOptions, Schedule, Turn, Voters};
 use canvass_server::{Edge as _, SystemEdge};
 use canvass_store::Store;
 use lambda_runtime::Error;
 use serde::Serialize;
 
 use crate::{
-    environment::Environment,
+    environment::{Environment, clouds},
     functions::EXPORT_TO,
     limits::{SNAPSHOT_MINUTES, SNAPSHOT_VOTES},
     metrics::{self, EXPORT_FAILURES, FILES_WRITTEN, Sample, count},
@@ -43,7 +43,8 @@ impl Export {
             DynamoStore::open_without_tasks(options(environment), Arc::new(move || clock.now())).await;
         let schedule: Schedule = ALWAYS_DUE.parse()?;
         let options = ExporterOptions {
-            folder: environment.needed(&EXPORT_TO).into(),
+            destination: environment.needed(&EXPORT_TO).parse()?,
+            access: Access::of(clouds()),
             url: None,
             schedule,
             voters: Voters::Given,

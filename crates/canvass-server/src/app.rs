@@ -161,6 +161,11 @@ impl App {
         self.parts.live.end();
     }
 
+    /// Counts a turn of the exports by the clock: how many files it wrote, or none if it failed.
+    pub fn count_exports(&self, written: Option<usize>) {
+        self.parts.metrics.exports.count(written);
+    }
+
     async fn add_admin_key(&self, secret: &str) -> Result<(), StoreError> {
         let now = self.edge().now();
         let key = Key {

@@ -8,7 +8,7 @@ use std::{
     fmt::Write as _,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     pub(crate) votes: VoteFigures,
+    pub(crate) exports: ExportFigures,
     routes: Mutex<Vec<Arc<RouteFigures>>>,
 }
 
@@ -72,6 +73,53 @@ impl VoteFigures {
     }
 }
 
+/// Exports by the clock.
+#[derive(Debug, Default)]
+pub(crate) struct ExportFigures {
+    written: AtomicU64,
+    failures: AtomicU64,
+    is_failing: AtomicBool,
+}
+
+impl ExportFigures {
+    /// Counts a turn: the files that it wrote, or none if it failed.
+    pub(crate) fn count(&self, written: Option<usize>) {
+        self.is_failing.store(written.is_none(), Ordering::Relaxed);
+        match written {
+            Some(files) => self.written.fetch_add(files as u64, Ordering::Relaxed),
+            None => self.failures.fetch_add(1, Ordering::Relaxed),
+        };
+    }
+
+    fn render(&self, text: &mut String) {
+        let figures = [
+            (
+                "canvass_exports_total",
+                "counter",
+                "Files that exports by the clock wrote.",
+                read(&self.written),
+            ),
+            (
+                "canvass_export_failures_total",
+                "counter",
+                "Turns of exports by the clock that failed.",
+                read(&self.failures),
+            ),
+            (
+                "canvass_exports_failing",
+                "gauge",
+                "Whether the last turn of exports by the clock failed.",
+                self.is_failing.load(Ordering::Relaxed).into(),
+            ),
+        ];
+        for (name, kind, help, figure) in figures {
+            line(text, format_args!("# HELP {name} {help}"));
+            line(text, format_args!("# TYPE {name} {kind}"));
+            line(text, format_args!("{name} {figure}"));
+        }
+    }
+}
+
 /// Upper bounds of the latency histogram, in microseconds.
 const BOUNDS_MICROSECONDS: [u64; 14] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
@@ -119,6 +167,7 @@ impl Metrics {
         let mut text = String::new();
         self.render_votes(&mut text);
         self.render_routes(&mut text);
+        self.exports.render(&mut text);
         line(&mut text, format_args!("# HELP canvass_store_ready Whether the store can be written."));
         line(&mut text, format_args!("# TYPE canvass_store_ready gauge"));
         line(&mut text, format_args!("canvass_store_ready {}", u8::from(health.trouble.is_none())));

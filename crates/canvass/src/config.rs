@@ -13,7 +13,7 @@ use std::{
 };
 
 use canvass_domain::key::Rate;
-use canvass_export::Schedule;
+use canvass_export::{Destination, Schedule};
 use canvass_server::{Origins, serve::ServeOptions};
 use serde::{Deserialize, Serialize};
 
@@ -110,9 +110,9 @@ options! {
     /// Seconds between looks for something new to back up
     #[arg(value_name = "SECONDS")]
     backup_seconds: NonZeroU64 = "5", "CANVASS_BACKUP_SECONDS";
-    /// Folder that polls are exported to by a schedule
-    #[arg(value_name = "FOLDER")]
-    export_to: OptionalPath = "", "CANVASS_EXPORT_TO";
+    /// Where polls are exported to by a schedule: a folder, or s3://, gs:// or az:// with BUCKET/PREFIX
+    #[arg(value_name = "FOLDER or URL")]
+    export_to: OptionalDestination = "", "CANVASS_EXPORT_TO";
     /// When polls that have changed are exported: five fields of cron, and a zone
     #[arg(value_name = "CRON ZONE")]
     export_schedule: ExportSchedule = "0 * * * * UTC", "CANVASS_EXPORT_SCHEDULE";
@@ -327,6 +327,43 @@ impl FromStr for OptionalPath {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(text.to_owned().into())
+    }
+}
+
+/// Where exports go, or none where the text is empty.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct OptionalDestination(Option<Destination>);
+
+impl OptionalDestination {
+    /// The destination, if there is one.
+    pub(crate) fn get(&self) -> Option<&Destination> {
+        self.0.as_ref()
+    }
+}
+
+impl FromStr for OptionalDestination {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self(if text.is_empty() { None } else { Some(text.parse()?) }))
+    }
+}
+
+impl TryFrom<String> for OptionalDestination {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl Serialize for OptionalDestination {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(destination) => serializer.collect_str(destination),
+            None => serializer.serialize_str(""),
+        }
     }
 }
 

@@ -1,32 +1,42 @@
 //! Exports by the clock, on a thread of their own beside the server.
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
-use canvass_export::{Exporter, ExporterOptions, Voters};
-use canvass_server::{Edge as _, SystemEdge};
+use canvass_export::{Destination, Exporter, ExporterOptions, TurnError, Voters};
+use canvass_server::{App, Edge as _, SystemEdge};
 use canvass_store::Store;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 use crate::{
     config::{ExportVoters, Settings},
     edge,
     failure::Failure,
-    limits::{EXPORT_PAUSE, EXPORT_RETRY_PAUSE},
+    limits::{EXPORT_PAUSE, EXPORT_PAUSE_REMOTE, EXPORT_RETRY_PAUSE, EXPORT_STOP_WAIT_MAX},
 };
 
-/// The thread. Dropping it lets the file at hand be finished, and ends it.
+/// The thread. Dropping it lets the file at hand be finished, if that is soon, and ends it.
 pub(crate) struct Exports {
-    stop: Option<mpsc::Sender<()>>,
+    stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Exports {
     /// Starts exporting, if the settings say where to.
-    pub(crate) fn start(settings: &Settings, store: Arc<dyn Store>) -> Result<Option<Self>, Failure> {
-        let Some(folder) = settings.export_to.get() else { return Ok(None) };
+    pub(crate) fn start(
+        settings: &Settings,
+        store: Arc<dyn Store>,
+        app: App,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(destination) = settings.export_to.get() else { return Ok(None) };
+        check_is_built_in(destination)?;
         let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("cannot export: {error}"));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
         let voters = match settings.export_voters {
@@ -37,19 +47,21 @@ impl Exports {
                 .map_err(|error| failed(&error))?,
         };
         let options = ExporterOptions {
-            folder: folder.to_owned(),
+            destination: destination.clone(),
+            access: edge::access(),
             url: Some(settings.export_url.clone()).filter(|url| !url.is_empty()),
             schedule: settings.export_schedule.0.clone(),
             voters,
             snapshot_minutes: settings.snapshot_minutes.into(),
             snapshot_votes: settings.snapshot_votes,
         };
-        let now = SystemEdge::default().now();
-        let exporter = Exporter::open(store, options, now).map_err(|error| failed(&error))?;
-        let (stop, stopped) = mpsc::channel();
+        let pause = if store.tally_lag_max().is_zero() { EXPORT_PAUSE } else { EXPORT_PAUSE_REMOTE };
+        let exporter = Exporter::open(store, options, SystemEdge::default().now());
+        let exporter = exporter.map_err(|error| failed(&error))?;
+        let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("canvass-export".into())
-            .spawn(move || run(&runtime, exporter, &stopped))
+            .spawn(move || run(&runtime, exporter, &app, pause, stopped))
             .map_err(|error| failed(&error))?;
         Ok(Some(Self { stop: Some(stop), thread: Some(thread) }))
     }
@@ -66,18 +78,55 @@ impl Drop for Exports {
     }
 }
 
-fn run(runtime: &Runtime, mut exporter: Exporter, stop: &mpsc::Receiver<()>) {
-    let mut pause = EXPORT_PAUSE;
-    while stop.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-        pause = match runtime.block_on(exporter.turn(SystemEdge::default().now())) {
-            Ok(turn) => {
-                turn.written.iter().for_each(|key| tracing::info!(key, "exported"));
-                EXPORT_PAUSE
+fn check_is_built_in(destination: &Destination) -> Result<(), Failure> {
+    if matches!(destination, Destination::Bucket(_)) && cfg!(not(feature = "object-stores")) {
+        return Err(Failure::usage(
+            "this program was built without object stores; build it with: cargo build --release --features object-stores",
+        ));
+    }
+    Ok(())
+}
+
+fn run(
+    runtime: &Runtime,
+    mut exporter: Exporter,
+    app: &App,
+    pause: Duration,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    runtime.block_on(async {
+        let mut wait = pause;
+        loop {
+            tokio::select! {
+                _ = &mut stopped => return,
+                () = sleep(wait) => {}
             }
-            Err(error) => {
-                tracing::error!(%error, "an export failed; it is tried again");
-                EXPORT_RETRY_PAUSE
-            }
-        };
+            let mut turn = std::pin::pin!(turn(&mut exporter, app));
+            let outcome = tokio::select! {
+                outcome = &mut turn => outcome,
+                _ = &mut stopped => {
+                    if timeout(EXPORT_STOP_WAIT_MAX, turn).await.is_err() {
+                        tracing::warn!("an export was broken off; the next server makes it");
+                    }
+                    return;
+                }
+            };
+            wait = if outcome.is_ok() { pause } else { EXPORT_RETRY_PAUSE };
+        }
+    });
+}
+
+async fn turn(exporter: &mut Exporter, app: &App) -> Result<(), TurnError> {
+    let outcome = exporter.turn(SystemEdge::default().now()).await;
+    app.count_exports(outcome.as_ref().ok().map(|turn| turn.written.len()));
+    match outcome {
+        Ok(turn) => {
+            turn.written.iter().for_each(|key| tracing::info!(key, "exported"));
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(%error, "an export failed; it is tried again");
+            Err(error)
+        }
     }
 }

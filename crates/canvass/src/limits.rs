@@ -28,5 +28,9 @@ pub(crate) const REASONS_SHOWN_MAX: usize = 10;
 pub(crate) const POLLS_PAGE: usize = 200;
 /// Pause between looks at whether an export is due.
 pub(crate) const EXPORT_PAUSE: Duration = Duration::from_secs(1);
+/// The same where each look asks another machine for all polls.
+pub(crate) const EXPORT_PAUSE_REMOTE: Duration = Duration::from_secs(15);
 /// Pause after an export failed.
 pub(crate) const EXPORT_RETRY_PAUSE: Duration = Duration::from_mins(1);
+/// Time that an export at hand has when the server stops. What is not whole then is begun anew by the next server.
+pub(crate) const EXPORT_STOP_WAIT_MAX: Duration = Duration::from_secs(20);

@@ -32,7 +32,7 @@ impl Server {
         let made_key = block_on(app.bootstrap())?
             .map_err(|error| Failure::failed(format!("the API keys cannot be read or made: {error}")))?;
         engine.share_keys(&app);
-        let exports = Exports::start(settings, Arc::clone(&engine.store))?;
+        let exports = Exports::start(settings, Arc::clone(&engine.store), app.clone())?;
         Ok(Self { listeners, made_key, app, engine, exports })
     }
 

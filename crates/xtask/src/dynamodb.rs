@@ -10,6 +10,7 @@ use std::{
 use crate::{
     outcome::{Context, Outcome, ensure},
     shell,
+    test::FEATURES,
 };
 
 /// DynamoDB Local 1.25.1 lies in its folder `emulator`.
@@ -44,7 +45,7 @@ pub(crate) fn test() -> Outcome {
         command.args(["test", "--package", "canvass-dynamodb", "--", "--ignored"]);
     }
     shell::run_with(command.env(VARIABLE, &local.endpoint))?;
-    let program = ["--package", "canvass", "--features", "dynamodb", "dynamodb", "--", "--ignored"];
+    let program = ["--package", "canvass", "--features", FEATURES, "dynamodb", "--", "--ignored"];
     shell::run_with(Command::new("cargo").arg("test").args(program).env(VARIABLE, &local.endpoint))?;
     let functions = ["--package", "canvass-lambda", "--test", "functions"];
     shell::run_with(Command::new("cargo").arg("test").args(functions).env(VARIABLE, &local.endpoint))

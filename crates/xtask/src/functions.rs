@@ -24,7 +24,8 @@ const CHECKSUMS: &str = "SHA256SUMS";
 
 /// Builds and packs the functions for this machine's kind of processor; answers with the folder of the programs.
 pub(crate) fn package() -> Outcome<PathBuf> {
-    run("cargo", &["build", "--package", "canvass-lambda", "--bins", "--profile", PROFILE])?;
+    let build = ["build", "--package", "canvass-lambda", "--bins", "--features", "object-stores"];
+    run("cargo", &[&build[..], &["--profile", PROFILE]].concat())?;
     let programs = shell::target()?.join(PROFILE);
     let folder = shell::target()?.join("package");
     fs::create_dir_all(&folder)?;

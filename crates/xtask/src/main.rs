@@ -14,6 +14,7 @@ mod functions;
 mod http;
 mod load;
 mod machine;
+mod object_stores;
 mod outcome;
 mod python;
 mod random;

@@ -1,4 +1,4 @@
-//! A Python of its own with the programs to compare with, in the target directory.
+//! Pythons of its own in the target directory: with the programs to compare with, and with moto's server.
 
 use std::{path::PathBuf, process::Command};
 
@@ -18,27 +18,43 @@ const PACKAGES: [&str; 7] = [
     "pyarrow==26.0.1",
 ];
 
-/// The Python with the packages; none, and it is said, where Python or its registry is not there.
+/// A Python in the target directory.
+pub(crate) struct Wanted {
+    /// The name of its folder there.
+    pub(crate) folder: &'static str,
+    /// What is installed in it.
+    pub(crate) packages: &'static [&'static str],
+}
+
+/// The Python with the packages to compare with.
+///
+/// # Errors
+/// See [`with`].
+pub(crate) fn with_packages() -> Outcome<Option<PathBuf>> {
+    with(&Wanted { folder: "python", packages: &PACKAGES })
+}
+
+/// A Python with its packages; none, and it is said, where Python or its registry is not there.
 ///
 /// # Errors
 /// The same with `CI=true`, where nothing may be left out.
-pub(crate) fn with_packages() -> Outcome<Option<PathBuf>> {
-    let folder = shell::target()?.join("python");
+pub(crate) fn with(wanted: &Wanted) -> Outcome<Option<PathBuf>> {
+    let folder = shell::target()?.join(wanted.folder);
     let (python, marker) = (folder.join("bin/python"), folder.join("packages"));
-    let wanted = PACKAGES.join(" ");
-    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+    let packages = wanted.packages.join(" ");
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == packages) {
         return Ok(Some(python));
     }
     let made = works(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-        && works(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES));
+        && works(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(wanted.packages));
     if made {
-        std::fs::write(marker, wanted)?;
+        std::fs::write(marker, packages)?;
         return Ok(Some(python));
     }
     ensure(std::env::var("CI").as_deref() != Ok("true"), || {
-        "Python 3 with venv and pip cannot install what is compared with".into()
+        "Python 3 with venv and pip cannot install what tests need".into()
     })?;
-    println!("SKIPPED: Python 3 with venv and pip cannot install {wanted}");
+    println!("SKIPPED: Python 3 with venv and pip cannot install {packages}");
     Ok(None)
 }
 

@@ -8,10 +8,14 @@ use crate::{
     browser::{self, BrowserOptions},
     client, dynamodb,
     fault::{self, FaultOptions},
+    object_stores,
     outcome::Outcome,
     shell::{self, run},
     tidy,
 };
+
+/// The program with all that is left out by default: built once for every test that needs some of it.
+pub(crate) const FEATURES: &str = "canvass/dynamodb,canvass/object-stores";
 
 /// What to leave out while working.
 #[derive(Args)]
@@ -23,12 +27,13 @@ pub(crate) struct TestOptions {
 
 /// Runs every check; the first that fails ends the run.
 pub(crate) fn test(options: &TestOptions) -> Outcome {
-    let steps: [(&str, Step); 7] = [
+    let steps: [(&str, Step); 8] = [
         ("rules", tidy::tidy),
         ("format", || run("cargo", &["fmt", "--all", "--check"])),
         ("lints", lint),
         ("tests", test_code),
         ("dynamodb", dynamodb::test),
+        ("object-stores", object_stores::test),
         ("documentation", document),
         ("dependencies", check_dependencies_if_possible),
     ];
@@ -56,7 +61,12 @@ fn timed(name: &str, step: impl FnOnce() -> Outcome) -> Outcome {
 }
 
 fn lint() -> Outcome {
-    run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+    let lint = |features: &[&str]| {
+        let lint = ["clippy", "--quiet", "--workspace", "--all-targets"];
+        run("cargo", &[&lint[..], features, &["--", "--deny", "warnings"]].concat())
+    };
+    lint(&[])?;
+    lint(&["--features", FEATURES])
 }
 
 fn test_code() -> Outcome {

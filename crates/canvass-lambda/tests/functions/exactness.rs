@@ -11,7 +11,9 @@ use crate::{
     world::{Functions, Variables},
 };
 
-const VOTERS: usize = 2_400;
+const VOTERS: usize = 1_920;
+/// Lines of a batch: few enough that a busy machine writes each in time.
+const LINES: usize = 32;
 const CHANGES: usize = 60;
 const WITHDRAWALS: usize = 30;
 const SHARDS: u64 = 3;
@@ -33,7 +35,7 @@ impl Turns {
     }
 }
 
-/// Votes by hundreds through the batch route. Lines that a busy machine had no room for are sent again.
+/// Votes through the batch route. Lines that a busy machine had no room for are sent again.
 fn vote(functions: &Functions, voters: std::ops::Range<usize>) {
     let mut lines: Vec<_> = voters.map(line).collect();
     while !lines.is_empty() {
@@ -121,8 +123,8 @@ async fn check(seed: u64) {
     let mut functions = Functions::start(Variables::default(), Api::Rest).await;
     let mut turns = Turns(seed);
     functions.json("POST", "/v1/polls", POLL);
-    for start in (0..VOTERS).step_by(800) {
-        vote(&functions, start..start + 800);
+    for start in (0..VOTERS).step_by(LINES) {
+        vote(&functions, start..start + LINES);
     }
     for voter in 0..CHANGES {
         let change = json!({"ballot": {"choice": "c"}, "demographics": {"age": "old"}}).to_string();

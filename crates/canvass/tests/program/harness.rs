@@ -57,8 +57,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a new data directory.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_in(&[], arguments)
+    }
+
+    /// The same in an environment.
+    pub(crate) fn start_in(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (process, greeting) = launch(&directory.path().join("data"), "127.0.0.1:0", arguments);
+        let data = directory.path().join("data");
+        let (process, greeting) = launch(&data, "127.0.0.1:0", environment, arguments);
         let address = after(&greeting, "Canvass listens on http://").to_owned();
         let key = greeting.lines().find(|line| line.starts_with("  canvass_")).unwrap().trim().to_owned();
         Self { directory, address, key, greeting, process }
@@ -76,7 +82,7 @@ impl Server {
 
     /// Starts it again at an address.
     pub(crate) fn restart_at(&mut self, address: &str) {
-        let (process, greeting) = launch(&self.data(), address, &[]);
+        let (process, greeting) = launch(&self.data(), address, &[], &[]);
         after(&greeting, "Canvass listens on http://").clone_into(&mut self.address);
         (self.process, self.greeting) = (process, greeting);
     }
@@ -84,7 +90,7 @@ impl Server {
     /// Starts it again with options of its own.
     #[cfg(feature = "dynamodb")]
     pub(crate) fn restart_with(&mut self, arguments: &[&str]) {
-        let (process, greeting) = launch(&self.data(), "127.0.0.1:0", arguments);
+        let (process, greeting) = launch(&self.data(), "127.0.0.1:0", &[], arguments);
         after(&greeting, "Canvass listens on http://").clone_into(&mut self.address);
         (self.process, self.greeting) = (process, greeting);
     }
@@ -164,8 +170,9 @@ impl Drop for Server {
     }
 }
 
-fn launch(data: &Path, address: &str, arguments: &[&str]) -> (Child, String) {
+fn launch(data: &Path, address: &str, environment: &[(&str, &str)], arguments: &[&str]) -> (Child, String) {
     let mut command = program();
+    command.envs(environment.iter().copied());
     command.arg("serve").arg("--data").arg(data).args(["--listen", address, "--log", "warn"]);
     let mut process = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot go on has failed its test")]
 
 mod backups;
+mod buckets;
 mod configuration;
 mod connections;
 mod counts;

@@ -1,0 +1,251 @@
+//! One turn of the exports by the clock: what is due is written, then the manifest of it, then what is remembered.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use canvass_domain::{
+    Poll, PollId, Profile, Timestamp,
+    poll::Status,
+    results::{count, results},
+};
+use canvass_store::{PollQuery, Store, StoreError};
+use serde_json::{Value, json};
+
+use crate::{
+    Export, ExportError, Exporter, ExporterOptions, Format, Turn, TurnError,
+    exporter::Memory,
+    limits::POLLS_PAGE,
+    names,
+    place::{Unfinished, Written},
+    state::Exported,
+};
+
+const SECONDS_PER_MINUTE: i64 = 60;
+
+/// Does what is due. What was done before something failed is remembered all the same.
+pub(crate) async fn run(exporter: &Exporter, memory: &mut Memory, now: Timestamp) -> Result<Turn, TurnError> {
+    let mut pass = Pass { exporter, memory, now, turn: Turn::default() };
+    let outcome = pass.write_what_is_due().await;
+    if outcome.is_ok() || !pass.memory.unlisted.is_empty() {
+        pass.keep().await?;
+    }
+    outcome.map(|()| pass.turn)
+}
+
+struct Pass<'a> {
+    exporter: &'a Exporter,
+    memory: &'a mut Memory,
+    now: Timestamp,
+    turn: Turn,
+}
+
+impl Pass<'_> {
+    async fn write_what_is_due(&mut self) -> Result<(), TurnError> {
+        let polls = self.polls().await?;
+        let due = self.exporter.options.schedule.due(self.memory.state.ran_at, self.now);
+        self.export_polls(&polls, due).await?;
+        if due.is_some() {
+            self.memory.state.ran_at = self.now;
+            let is_there = |id: &PollId| polls.iter().any(|poll| poll.id == *id);
+            self.memory.state.polls.retain(|id, _| is_there(id));
+            self.memory.has_changed = true;
+        }
+        self.take_snapshot(&polls).await
+    }
+
+    /// All polls that votes can have come to.
+    async fn polls(&self) -> Result<Vec<Arc<Poll>>, StoreError> {
+        let (mut polls, mut cursor) = (Vec::new(), None);
+        loop {
+            let query = PollQuery { status: None, limit: POLLS_PAGE, cursor };
+            let page = self.exporter.store.list_polls(query).await?;
+            let begun = |poll: &Arc<Poll>| !matches!(poll.status, Status::Draft | Status::Scheduled);
+            polls.extend(page.polls.into_iter().filter(begun));
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(polls);
+            }
+        }
+    }
+
+    /// Exports the polls that are to be. One that cannot be read does not keep back the others; a destination that
+    /// cannot be written does.
+    async fn export_polls(&mut self, polls: &[Arc<Poll>], due: Option<Timestamp>) -> Result<(), TurnError> {
+        let mut unread = None;
+        for poll in polls {
+            match self.export_if_wanted(poll, due).await {
+                Ok(()) => {}
+                Err(error @ TurnError::Place { .. }) => return Err(error),
+                Err(error) => unread = Some(error),
+            }
+        }
+        unread.map_or(Ok(()), Err)
+    }
+
+    async fn export_if_wanted(&mut self, poll: &Poll, due: Option<Timestamp>) -> Result<(), TurnError> {
+        if self.is_wanted(poll, due).await? {
+            let key = self.export(poll).await?;
+            self.turn.written.push(key);
+        }
+        Ok(())
+    }
+
+    /// Whether a poll is exported now: for the last time when it has ended, before that if it has changed.
+    async fn is_wanted(&self, poll: &Poll, due: Option<Timestamp>) -> Result<bool, StoreError> {
+        let known = self.memory.state.polls.get(&poll.id);
+        let exported = known.filter(|known| known.created_at == poll.created_at);
+        if has_ended(poll) {
+            return Ok(exported.is_none_or(|exported| !exported.is_final));
+        }
+        let Some(due) = due else { return Ok(false) };
+        let Some(exported) = exported else { return Ok(true) };
+        // In a turn that failed, some polls were exported that are still due for the others.
+        if exported.at >= due {
+            return Ok(false);
+        }
+        Ok(exported.sequence != self.exporter.store.tally(&poll.id).await?.tally.sequence.0)
+    }
+
+    async fn export(&mut self, poll: &Poll) -> Result<String, TurnError> {
+        let Exporter { store, options, place, .. } = self.exporter;
+        let key = self.free_key(|moment| names::export(&poll.id, moment)).await?;
+        let failed = |source| self.exporter.failed(&key, source);
+        let mut export = Export::begin(store, &poll.id, Format::Csv, options.voters.clone()).await?;
+        let mut file = place.begin(&key).map_err(failed)?;
+        if let Err(error) = self.fill(&mut file, &mut export, &key).await {
+            file.abort().await;
+            return Err(error);
+        }
+        let written = file.finish().await.map_err(failed)?;
+        let sequence = export.last().0;
+        // The poll may have ended since it was listed; then its last votes are in the next export.
+        let is_final = has_ended(poll);
+        let line = json!({"pollId": poll.id, "sequence": sequence, "final": is_final});
+        self.note(&key, &written, line);
+        let (created_at, at) = (poll.created_at, self.now);
+        let exported = Exported { created_at, sequence, is_final, at, key: key.clone() };
+        self.memory.state.polls.insert(poll.id.clone(), exported);
+        Ok(key)
+    }
+
+    async fn fill(&self, file: &mut Unfinished, export: &mut Export, key: &str) -> Result<(), TurnError> {
+        while let Some(piece) = export.next().await? {
+            file.add(piece).await.map_err(|source| self.exporter.failed(key, source))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the results of all polls, if that is due. Nothing is added up before it can be.
+    async fn take_snapshot(&mut self, polls: &[Arc<Poll>]) -> Result<(), TurnError> {
+        let ExporterOptions { snapshot_minutes, snapshot_votes, .. } = self.exporter.options;
+        let age_seconds = self.now.seconds() - self.memory.state.snapshot_at.seconds();
+        let is_old = snapshot_minutes > 0 && age_seconds >= snapshot_minutes * SECONDS_PER_MINUTE;
+        if !is_old && snapshot_votes == 0 {
+            return Ok(());
+        }
+        let store = &self.exporter.store;
+        let (mut sequences, mut votes) = (0, 0);
+        for poll in polls {
+            let tally = store.tally(&poll.id).await?.tally;
+            sequences += tally.sequence.0;
+            votes += tally.votes;
+        }
+        let is_much =
+            snapshot_votes > 0 && votes.abs_diff(self.memory.state.snapshot_votes) >= snapshot_votes;
+        if sequences == self.memory.state.snapshot_sequences || !(is_old || is_much) {
+            return Ok(());
+        }
+        let mut all = Vec::with_capacity(polls.len());
+        for poll in polls {
+            all.push(results_of(store, &poll.id).await?);
+        }
+        let key = self.free_key(names::snapshot).await?;
+        let snapshot = json!({"timestamp": self.now, "results": all}).to_string();
+        let written = self.write(&key, snapshot.into()).await?;
+        self.note(&key, &written, json!({}));
+        let state = &mut self.memory.state;
+        state.snapshot_at = self.now;
+        (state.snapshot_sequences, state.snapshot_votes) = (sequences, votes);
+        self.turn.written.push(key);
+        Ok(())
+    }
+
+    /// Remembers a file for the manifest.
+    fn note(&mut self, key: &str, written: &Written, mut line: Value) {
+        line["key"] = key.into();
+        line["sha256"] = written.sha256.as_str().into();
+        line["bytes"] = written.bytes.into();
+        line["at"] = self.now.to_string().into();
+        self.memory.unlisted.push(line);
+        self.memory.has_changed = true;
+    }
+
+    /// Writes what is known of the files that are there, and last what the next turn goes on from.
+    async fn keep(&mut self) -> Result<(), TurnError> {
+        if !self.memory.unlisted.is_empty() {
+            let lines = self
+                .memory
+                .unlisted
+                .iter()
+                .fold(String::new(), |lines, line| lines + &line.to_string() + "\n");
+            self.write(names::QUICKSIGHT, self.quicksight().to_string().into()).await?;
+            let key = self.free_key(names::manifest).await?;
+            self.write(&key, lines.into()).await?;
+            self.memory.unlisted.clear();
+        }
+        if self.memory.has_changed {
+            let failed = |source| self.exporter.failed(names::STATE, source);
+            let state = serde_json::to_vec(&self.memory.state).map_err(|error| failed(error.into()))?;
+            let kept = self.exporter.place.replace(names::STATE, state.into(), &self.memory.revision).await;
+            self.memory.revision = kept.map_err(failed)?;
+            self.memory.has_changed = false;
+        }
+        Ok(())
+    }
+
+    /// The newest export of each poll, as QuickSight asks for it.
+    fn quicksight(&self) -> Value {
+        let Exporter { options, place, .. } = self.exporter;
+        let url = options.url.clone().unwrap_or_else(|| place.url());
+        let url = url.trim_end_matches('/');
+        let exports = self.memory.state.polls.values();
+        let files: Vec<_> = exports.map(|exported| format!("{url}/{}", exported.key)).collect();
+        let settings =
+            json!({"format": "CSV", "delimiter": ",", "textqualifier": "\"", "containsHeader": "true"});
+        json!({"fileLocations": [{"URIs": files}], "globalUploadSettings": settings})
+    }
+
+    async fn write(&self, key: &str, bytes: Bytes) -> Result<Written, TurnError> {
+        let written = self.exporter.place.write(key, bytes).await;
+        written.map_err(|source| self.exporter.failed(key, source))
+    }
+
+    /// A name that no file has yet: that of the moment, or of the next second that is free.
+    async fn free_key(&self, name: impl Fn(Timestamp) -> String) -> Result<String, TurnError> {
+        let mut moment = self.now;
+        loop {
+            let key = name(moment);
+            let has = self.exporter.place.has(&key).await;
+            if !has.map_err(|source: io::Error| self.exporter.failed(&key, source))? {
+                return Ok(key);
+            }
+            moment = moment.plus_seconds(1);
+        }
+    }
+}
+
+fn has_ended(poll: &Poll) -> bool {
+    matches!(poll.status, Status::Closed | Status::Certified | Status::Archived)
+}
+
+/// The results of a poll as its owner sees them.
+async fn results_of(store: &Arc<dyn Store>, poll: &PollId) -> Result<Value, TurnError> {
+    let (snapshot, profile) = store.profile(poll, Profile::new(0)).await?;
+    let counted = move || {
+        let count = count(&snapshot.poll, &snapshot.tally, profile.as_ref());
+        serde_json::to_value(results(&snapshot.poll, &snapshot.tally, Some(&count)))
+    };
+    let counted = tokio::task::spawn_blocking(counted).await;
+    let unwritten = |error: &dyn std::error::Error| TurnError::Export(ExportError::Write(error.to_string()));
+    counted.map_err(|error| unwritten(&error))?.map_err(|error| unwritten(&error))
+}
