@@ -329,7 +329,8 @@ impl Worker {
         let peer = PeerAddress(peer.ip().to_canonical());
         let service = service(self.app.clone(), peer, Rc::clone(&activity));
         let stream = TokioIo::new(Watched { stream, activity: Rc::clone(&activity) });
-        let connection = self.builder.serve_connection(stream, service);
+        // In a box, because a task that is handed it by value keeps a place for it at each hand.
+        let connection = Box::pin(self.builder.serve_connection(stream, service));
         let (drain, open) = (Rc::clone(&self.drain), self.open.clone());
         tokio::task::spawn_local(async move {
             drive(connection, &activity, &drain).await;
@@ -356,11 +357,13 @@ fn service(
 ///
 /// The timer and the notification are polled when they are made and when they are due, not with every request: the
 /// task that they wake stays the same.
-async fn drive<S>(connection: http1::Connection<TokioIo<Watched>, S>, activity: &Activity, drain: &Drain)
-where
+async fn drive<S>(
+    mut connection: Pin<Box<http1::Connection<TokioIo<Watched>, S>>>,
+    activity: &Activity,
+    drain: &Drain,
+) where
     S: HttpService<Incoming, ResBody = AnswerBody, Error = Infallible>,
 {
-    let mut connection = pin!(connection);
     let mut drained = pin!(drain.notify.notified());
     let mut timer = pin!(tokio::time::sleep_until(activity.next_check()));
     let (mut registered, mut closing) = (false, false);

@@ -68,8 +68,13 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
 }
 
 /// Done at the first SIGTERM or SIGINT. A second one ends the program at once: what was acknowledged is durable.
+///
+/// A service manager is told that the program serves when such a signal ends it in order, and not before.
 pub(crate) async fn stop_signal() {
-    signal().await;
+    let first = signal();
+    tell_manager(Moment::Ready);
+    first.await;
+    tell_manager(Moment::Stopping);
     tracing::info!("stopping: requests in flight are finished first; a second signal stops at once");
     tokio::spawn(async {
         signal().await;
@@ -77,17 +82,20 @@ pub(crate) async fn stop_signal() {
     });
 }
 
+/// The next signal to stop, from this call on.
 #[cfg(unix)]
-async fn signal() {
+fn signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
-        tracing::error!("signals cannot be received; only a kill ends this server");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    async {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
+            tracing::error!("signals cannot be received; only a kill ends this server");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 
@@ -97,6 +105,30 @@ async fn signal() {
         std::future::pending().await
     }
 }
+
+/// What the program tells the service manager that started it, if there is one.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// It serves.
+    Ready,
+    /// It finishes what is in flight.
+    Stopping,
+}
+
+/// Tells the service manager, by the protocol of systemd (`sd_notify(3)`). Without one this does nothing.
+#[cfg(target_os = "linux")]
+fn tell_manager(moment: Moment) {
+    let state = match moment {
+        Moment::Ready => sd_notify::NotifyState::Ready,
+        Moment::Stopping => sd_notify::NotifyState::Stopping,
+    };
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the service manager was not told");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tell_manager(_: Moment) {}
 
 /// Has the system back memory by small pages. A connection's buffers are mostly empty, and with pages of two megabytes,
 /// which the allocator asks for, all of what is empty is held: 22 KB a connection instead of 14.

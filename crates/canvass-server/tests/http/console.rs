@@ -234,3 +234,39 @@ async fn a_session_is_not_ridden_from_another_site() {
     let keys = world.ask("GET", "/v1/keys", "").await.json();
     assert_eq!(keys["items"].as_array().or(keys.as_array()).map(Vec::len), Some(1));
 }
+
+/// Sends the form of a new poll with one field wrong, and gives what the page says about it.
+async fn refusal(world: &mut World, session: &str, language: &str, fields: &str) -> String {
+    let request = Request::post(format!("/console/polls?lang={language}"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("sec-fetch-site", "same-origin")
+        .header("cookie", format!("__Host-canvass_session={session}"))
+        .body(Body::from(format!("access=key&method=plurality&start=draft&{fields}")));
+    let page = world.send(request.expect("a request")).await.text();
+    let (_, after) = page.split_once("role=\"alert\">").unwrap_or_else(|| panic!("no alert: {page}"));
+    after.split_once('<').map_or(after, |(text, _)| text).to_owned()
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_in_the_language_of_the_page() {
+    let mut world = World::new().await;
+    let session = sign_in(&mut world, ADMIN).await;
+    let taken = r#"{"id":"taken","title":"P","options":[{"id":"a"}]}"#;
+    assert_eq!(world.ask("POST", "/v1/polls", taken).await.status, StatusCode::CREATED);
+    let mut told = Vec::new();
+    for fields in [
+        "title=&options=a",
+        "title=T&options=",
+        "title=T&options=a&seats=2",
+        "title=T&options=a&opensAt=2029-01-02T00:00&closesAt=2029-01-01T00:00",
+        "title=T&options=a&id=Ä",
+        "title=T&options=a&id=taken",
+        "title=T&options=a&demographics=a%0Ab%0Ac%0Ad%0Ae%0Af%0Ag%0Ah%0Ai%0Aj%0Ak%0Al%0Am%0An%0Ao%0Ap%0Aq",
+    ] {
+        for language in ["en", "de"] {
+            let said = refusal(&mut world, &session, language, fields).await;
+            told.push(format!("{fields}\n{language}: {said}"));
+        }
+    }
+    insta::assert_snapshot!("console_refusals", told.join("\n"));
+}

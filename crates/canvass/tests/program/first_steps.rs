@@ -42,6 +42,27 @@ fn the_key_is_shown_once_and_later_starts_say_what_is_there() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn the_service_manager_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let heard = || {
+        let mut text = [0; 256];
+        let length = manager.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..length]).trim().to_owned()
+    };
+    let mut command = program();
+    command.arg("serve").arg("--data").arg(directory.path().join("data")).args(["--listen", "127.0.0.1:0"]);
+    let mut process = command.env("NOTIFY_SOCKET", &path).stdout(Stdio::null()).spawn().unwrap();
+    assert_eq!(heard(), "READY=1");
+    kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+    assert_eq!(heard(), "STOPPING=1");
+    assert!(process.wait().unwrap().success());
+}
+
+#[test]
 fn a_given_admin_key_is_used_and_never_printed() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = program();

@@ -69,7 +69,7 @@ pub(super) const CONSOLE_LOOKS: [Look; 4] = [
 ];
 
 /// Pages and states by the names of their pictures.
-const PAGES: [(&str, &str); 29] = [
+const PAGES: [(&str, &str); 31] = [
     ("home", "/"),
     ("vote-choice", "/p/lunch"),
     ("vote-approval", "/p/days"),
@@ -95,6 +95,8 @@ const PAGES: [(&str, &str); 29] = [
     ("hostile-vote", "/p/hostile"),
     ("hostile-results", "/p/hostile/results"),
     ("hostile-projector", "/p/hostile/projector"),
+    ("embed-vote", "/embed/lunch"),
+    ("embed-results", "/embed/chair/results"),
     ("notice", "/p/nowhere"),
     ("docs", "/docs"),
     ("problem", "/problems/already-voted"),

@@ -62,8 +62,8 @@ impl Told<'_> {
         let view = self.app.breakdown(self.seen, by)?;
         let mut rows: Vec<_> =
             view.values.iter().map(|row| (row.value.as_str(), row.votes, &row.options[..])).collect();
-        // Which options those marked who told nothing is left to subtraction, as the API leaves it.
-        rows.push((&self.a.breakdown.unanswered, view.unanswered, &[]));
+        let unanswered = self.unanswered(&view);
+        rows.push((&self.a.breakdown.unanswered, view.unanswered, &unanswered));
         let row = |(value, votes, options): (&str, Option<u64>, &[Option<u64>])| {
             let part = |at| options.get(at).map_or(Cell::Nothing, |figure| Cell::part(*figure, votes));
             let parts = (0..view.options.len()).map(part);
@@ -76,6 +76,18 @@ impl Told<'_> {
         let table = Table { corner: by.to_owned(), columns: self.option_columns(), rows };
         let notes = self.notes_of_hidden(&table, Some(&view));
         Ok((table, notes))
+    }
+
+    /// Which options those marked who told nothing: what is left of each option's votes. Nothing where small groups are
+    /// hidden, since it would tell of them, and where votes have weights, since the results do not count ballots then.
+    fn unanswered(&self, view: &BreakdownView) -> Vec<Option<u64>> {
+        if self.poll().minimum_cell > 0 || self.poll().weighted {
+            return Vec::new();
+        }
+        let told =
+            |at: usize| -> Option<u64> { view.values.iter().map(|row| row.options.get(at).copied()?).sum() };
+        let marks = self.seen.snapshot.tally.options.iter().map(|total| total.whole_votes());
+        marks.enumerate().map(|(at, marks)| marks?.checked_sub(told(at)?)).collect()
     }
 
     /// The ballots of a row, and how many mark each option.

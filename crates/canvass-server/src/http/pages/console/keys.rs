@@ -114,7 +114,7 @@ pub(crate) async fn revoke_key(app: App, mut ask: Ask) -> Result<Response, Failu
 }
 
 fn refused(app: &App, desk: Desk, failure: &Failure) -> Response {
-    let alert = desk.c.form.refused.fill(&[("reason", &failure.to_string())]);
+    let alert = desk.c.form.refused.fill(&[("reason", &desk.c.reason(failure))]);
     page(app, desk, crate::http::problem::status(failure), None, Some(alert))
 }
 

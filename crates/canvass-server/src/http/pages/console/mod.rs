@@ -9,6 +9,7 @@ mod poll;
 mod poll_fields;
 mod poll_form;
 mod polls;
+mod refusals;
 mod sign_in;
 pub(crate) mod texts;
 
@@ -104,13 +105,9 @@ struct ConsoleNotice {
 /// A failure as a page of the console.
 fn notice(desk: Desk, failure: &Failure) -> Response {
     let Desk { t, c, speech, frame } = desk;
-    let (heading, text) = match failure {
-        Failure::MissingScope(scope) => {
-            (c.refused.scope.clone(), c.refused.scope_text.fill(&[("scope", scope.name())]))
-        }
-        Failure::PreconditionFailed { .. } => (c.refused.failed.clone(), c.refused.changed.clone()),
-        failure => (c.refused.failed.clone(), failure.to_string()),
-    };
+    let is_scope = matches!(failure, Failure::MissingScope(_));
+    let heading = if is_scope { c.refused.scope.clone() } else { c.refused.failed.clone() };
+    let text = c.reason(failure);
     show(speech, problem::status(failure), &ConsoleNotice { t, c, frame, heading, text })
 }
 

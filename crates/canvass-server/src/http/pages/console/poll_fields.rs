@@ -5,11 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use canvass_domain::{Poll, Timestamp, poll::Status, tie_break::TieBreak};
+use canvass_domain::{Poll, PollId, Timestamp, poll::Status, tie_break::TieBreak};
 use serde_json::{Map, Value, json};
 
-use super::ConsoleTexts;
-use crate::http::pages::entered::Entered;
+use crate::{http::pages::entered::Entered, service::Failure};
 
 /// A field of the API, with the fields of the form that say it.
 type Field = (&'static str, &'static [&'static str]);
@@ -36,6 +35,8 @@ const FIELDS: [Field; 16] = [
 const METHOD_FIELDS: &[&str] =
     &["method", "maxChoices", "min", "max", "aggregate", "credits", "dots", "maxPerOption"];
 
+const WHOLE: &str = "a whole number";
+
 /// Which rules of a method the form asks for.
 fn rules_of(method: &str) -> &'static [&'static str] {
     match method {
@@ -45,12 +46,6 @@ fn rules_of(method: &str) -> &'static [&'static str] {
         "dot" => &["dots", "maxPerOption"],
         _ => &[],
     }
-}
-
-/// What was entered cannot be read: the field at fault, and why.
-pub(super) struct Unread {
-    pub(super) field: &'static str,
-    pub(super) reason: &'static str,
 }
 
 /// The fields of a form as a poll would fill them in.
@@ -96,10 +91,10 @@ pub(super) fn fields_of(poll: &Poll) -> Entered {
 }
 
 /// The request that creates a poll.
-pub(super) fn creation(c: &'static ConsoleTexts, entered: &Entered) -> Result<Value, Unread> {
+pub(super) fn creation(entered: &Entered) -> Result<Value, Failure> {
     let mut request = Map::new();
     for (field, _) in FIELDS {
-        if let Some(value) = value_of(c, field, entered, None)? {
+        if let Some(value) = value_of(field, entered, None)? {
             request.insert(field.to_owned(), value);
         }
     }
@@ -113,13 +108,13 @@ pub(super) fn creation(c: &'static ConsoleTexts, entered: &Entered) -> Result<Va
 }
 
 /// The request that changes a poll into what was entered.
-pub(super) fn change(c: &'static ConsoleTexts, entered: &Entered, poll: &Poll) -> Result<Value, Unread> {
+pub(super) fn change(entered: &Entered, poll: &Poll) -> Result<Value, Failure> {
     let shown = fields_of(poll);
     let differs = |names: &[&str]| names.iter().any(|name| entered.text(name) != shown.text(name));
     let mut request = Map::new();
     for (field, names) in FIELDS.into_iter().filter(|(field, _)| !matches!(*field, "id" | "writeIn")) {
         if differs(names) {
-            let value = value_of(c, field, entered, Some(poll))?;
+            let value = value_of(field, entered, Some(poll))?;
             request.insert(field.to_owned(), value.unwrap_or(Value::Null));
         }
     }
@@ -130,26 +125,22 @@ pub(super) fn change(c: &'static ConsoleTexts, entered: &Entered, poll: &Poll) -
 }
 
 /// What the form says of one field of the API; nothing where that is left to its default.
-fn value_of(
-    c: &'static ConsoleTexts,
-    field: &'static str,
-    entered: &Entered,
-    poll: Option<&Poll>,
-) -> Result<Option<Value>, Unread> {
+fn value_of(field: &'static str, entered: &Entered, poll: Option<&Poll>) -> Result<Option<Value>, Failure> {
     let text = entered.text(field);
     let filled = Some(text).filter(|text| !text.is_empty());
     Ok(match field {
         "options" => Some(options(text, poll)),
-        "method" => Some(method(c, entered, poll)?),
-        "seats" | "minimumCell" => filled.map(|text| whole(c, field, text)).transpose()?,
+        "method" => Some(method(entered, poll)?),
+        "seats" | "minimumCell" => filled.map(|text| whole(field, text)).transpose()?,
         "tieBreak" => filled.map(|kind| match kind {
             "lot" => json!({"type": "lot", "seed": entered.text("seed")}),
             kind => json!({"type": kind}),
         }),
-        "opensAt" | "closesAt" => filled.map(|text| at(c, field, text)).transpose()?,
+        "opensAt" | "closesAt" => filled.map(|text| at(field, text)).transpose()?,
         "demographics" => Some(declared(text)),
         "weighted" | "writeIn" => Some((!text.is_empty()).into()),
         "title" | "description" => Some(text.into()),
+        "id" => filled.map(id).transpose()?,
         _ => filled.map(Value::from),
     })
 }
@@ -195,33 +186,38 @@ fn free_id(label: &str, place: usize, taken: &mut BTreeSet<String>) -> String {
 }
 
 /// The method, over the finer rules that the poll has where it stays the same.
-fn method(c: &'static ConsoleTexts, entered: &Entered, poll: Option<&Poll>) -> Result<Value, Unread> {
+fn method(entered: &Entered, poll: Option<&Poll>) -> Result<Value, Failure> {
     let name = entered.text("method");
     let known = poll.filter(|poll| poll.method.name() == name).map(|poll| json!(poll.method));
     let mut method = known.unwrap_or_else(|| json!({"type": name}));
     for rule in rules_of(name) {
         match (*rule, entered.text(rule)) {
             // Without these there is no such method.
-            ("credits" | "dots", "") => return Err(Unread { field: rule, reason: &c.form.number }),
+            ("credits" | "dots", "") => return Err(Failure::invalid(*rule, WHOLE)),
             (_, "") => {
                 method.as_object_mut().and_then(|rules| rules.remove(*rule));
             }
             ("aggregate", text) => method[*rule] = text.into(),
-            (rule, text) => method[rule] = whole(c, rule, text)?,
+            (rule, text) => method[rule] = whole(rule, text)?,
         }
     }
     Ok(method)
 }
 
-fn whole(c: &'static ConsoleTexts, field: &'static str, text: &str) -> Result<Value, Unread> {
-    text.parse::<i64>().map(Value::from).map_err(|_| Unread { field, reason: &c.form.number })
+fn id(text: &str) -> Result<Value, Failure> {
+    let id: Result<PollId, _> = text.parse();
+    id.map(|id| json!(id)).map_err(|error| Failure::invalid("id", error.to_string()))
+}
+
+fn whole(field: &'static str, text: &str) -> Result<Value, Failure> {
+    text.parse::<i64>().map(Value::from).map_err(|_| Failure::invalid(field, WHOLE))
 }
 
 /// A date and a time of UTC, as browsers send them: `2026-12-01T12:00`.
-fn at(c: &'static ConsoleTexts, field: &'static str, text: &str) -> Result<Value, Unread> {
+fn at(field: &'static str, text: &str) -> Result<Value, Failure> {
     let seconds = if text.len() == "2026-12-01T12:00".len() { ":00Z" } else { "Z" };
     let moment: Result<Timestamp, _> = format!("{text}{seconds}").parse();
-    moment.map(|moment| json!(moment)).map_err(|_| Unread { field, reason: &c.form.moment })
+    moment.map(|moment| json!(moment)).map_err(|_| Failure::invalid(field, "a date and a time"))
 }
 
 /// Dimensions from lines: `team: red, blue`, or a name alone where any answer goes.

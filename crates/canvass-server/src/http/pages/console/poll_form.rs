@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     ConsoleTexts, Desk, Frame, desk, desk_of_form, fields, go_on,
-    poll_fields::{Unread, change, creation, fields_of},
+    poll_fields::{change, creation, fields_of},
     show,
 };
 use crate::{
@@ -99,9 +99,9 @@ pub(crate) async fn create_poll(app: App, mut ask: Ask) -> Result<Response, Fail
         Err(elsewhere) => return Ok(*elsewhere),
     };
     let entered = fields(&app, &mut ask).await?;
-    let request = match creation(desk.c, &entered) {
+    let request = match creation(&entered) {
         Ok(request) => request,
-        Err(unread) => return Ok(unread_page(desk, None, false, entered, &unread)),
+        Err(unread) => return Ok(refused(desk, None, false, entered, &unread)),
     };
     let made = match read::<NewPoll>(request) {
         Ok(request) => app.create_poll(request, &ask.caller.actor()).await,
@@ -132,9 +132,9 @@ pub(crate) async fn change_poll(app: App, mut ask: Ask) -> Result<Response, Fail
     };
     let (poll, has_votes) = find(&app, &ask.poll()?).await?;
     let entered = fields(&app, &mut ask).await?;
-    let request = match change(desk.c, &entered, &poll) {
+    let request = match change(&entered, &poll) {
         Ok(request) => request,
-        Err(unread) => return Ok(unread_page(desk, Some(poll), has_votes, entered, &unread)),
+        Err(unread) => return Ok(refused(desk, Some(poll), has_votes, entered, &unread)),
     };
     let changed = match read::<PollPatch>(request) {
         Ok(patch) => {
@@ -160,17 +160,6 @@ fn read<T: DeserializeOwned>(request: Value) -> Result<T, Failure> {
     serde_json::from_value(request).map_err(|error| Failure::Malformed(error.to_string()))
 }
 
-fn unread_page(
-    desk: Desk,
-    poll: Option<Arc<Poll>>,
-    has_votes: bool,
-    entered: Entered,
-    unread: &Unread,
-) -> Response {
-    let alert = desk.c.form.wrong.fill(&[("field", unread.field), ("reason", unread.reason)]);
-    page(desk, StatusCode::UNPROCESSABLE_ENTITY, poll, has_votes, entered, Some(alert))
-}
-
 /// The form again, filled in, with what is wrong.
 fn refused(
     desk: Desk,
@@ -179,7 +168,7 @@ fn refused(
     entered: Entered,
     failure: &Failure,
 ) -> Response {
-    let alert = desk.c.form.refused.fill(&[("reason", &failure.to_string())]);
+    let alert = desk.c.form.refused.fill(&[("reason", &desk.c.reason(failure))]);
     page(desk, problem::status(failure), poll, has_votes, entered, Some(alert))
 }
 

@@ -59,7 +59,7 @@ texts! {
             opens_at: String, closes_at: String, zone: String, about: String, demographics: String,
             minimum_cell: String, more: String, weighted: String, write_in: String, id: String, start: String,
             start_draft: String, start_scheduled: String, start_open: String, save: String, create: String,
-            wrong: Pattern, refused: Pattern, number: String, moment: String,
+            refused: Pattern,
         }
         codes: ConsoleCodesTexts {
             heading: String, lead: String, count: String, make: String, download: String, made: Plural,
@@ -73,7 +73,16 @@ texts! {
             polls_write: String, polls_read: String, votes_write: String, votes_read: String,
             results_read: String, exports_read: String, admin: String,
         }
-        refused: ConsoleRefusedTexts { scope: String, scope_text: Pattern, failed: String, changed: String, }
+        refused: ConsoleRefusedTexts {
+            scope: String, scope_text: Pattern, failed: String, changed: String, exists: String,
+            status: String, fixed: String, codes: String, recount: String, last_key: String, gone: String,
+            limited: String, busy: String, unknown: String, other: String,
+        }
+        rule: ConsoleRuleTexts {
+            title: String, description: String, options: String, method: String, seats: String, tie: String,
+            opens_at: String, closes_at: String, demographics: String, minimum_cell: String,
+            write_in: String, id: String, count: String, name: String, scopes: String, expires_at: String,
+        }
     }
 }
 
