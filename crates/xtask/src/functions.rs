@@ -1,6 +1,7 @@
 //! The functions for AWS Lambda as they are deployed: built for size, packed alike each time, and measured.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
@@ -37,8 +38,10 @@ pub(crate) fn package() -> Outcome<PathBuf> {
         pack(&program, &archive).context(archive.display())?;
         let (program, packed) = (fs::metadata(&program)?.len(), fs::read(&archive)?);
         println!("| {function} | {program} | {} |", packed.len());
-        let digest: String = Sha256::digest(&packed).iter().map(|byte| format!("{byte:02x}")).collect();
-        checksums += &format!("{digest}  {function}.zip\n");
+        for byte in Sha256::digest(&packed) {
+            write!(checksums, "{byte:02x}")?;
+        }
+        writeln!(checksums, "  {function}.zip")?;
     }
     fs::write(folder.join(CHECKSUMS), checksums)?;
     println!("\n{}", folder.display());

@@ -146,7 +146,12 @@ async fn a_poll_that_time_closes_is_exported_for_the_last_time() {
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     assert_eq!(lines(&functions.export()), 1, "the last votes");
     assert_eq!(lines(&functions.export()), 0);
-    let manifest = std::fs::read_to_string(folder.path().join("manifest.jsonl")).unwrap();
+    let mut manifests: Vec<_> = std::fs::read_dir(folder.path().join("manifests"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    manifests.sort();
+    let manifest = manifests.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect::<String>();
     let finals: Vec<_> = manifest
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["final"].clone())
