@@ -62,7 +62,7 @@ impl StreamTally {
     /// Reaches the tables, which must be there, without asking for them.
     pub async fn open(options: Options, clock: Arc<dyn Clock>) -> Self {
         let (clients, names) = (Clients::new(&options).await, Names::new(&options.table_prefix));
-        let engine = Arc::new(Engine::new(clients, names, options, clock));
+        let engine = Arc::new(Engine::new(clients, names, options, None, clock));
         Self { writer: Writer::new(Arc::clone(&engine), false), engine, looked_at: None }
     }
 

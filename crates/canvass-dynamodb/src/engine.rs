@@ -20,10 +20,11 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     client::{Clients, Failed, Item},
-    items::{Head, key},
+    items::{Head, PollKey, key},
     limits::{POLLS_KNOWN_MAX, WRITES_AT_ONCE_MAX},
     listing::Listings,
     options::Options,
+    shared::Shared,
     tables::Names,
     tally::Tallies,
 };
@@ -35,6 +36,8 @@ pub(crate) struct Engine {
     pub(crate) options: Options,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tallies: Tallies,
+    /// What the servers on the tables share, if there is a Redis.
+    pub(crate) shared: Option<Shared>,
     pub(crate) listings: Listings,
     pub(crate) figures: Figures,
     heads: Mutex<FxHashMap<PollId, KnownHead>>,
@@ -80,8 +83,15 @@ struct KnownHead {
 }
 
 impl Engine {
-    pub(crate) fn new(clients: Clients, names: Names, options: Options, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        clients: Clients,
+        names: Names,
+        options: Options,
+        shared: Option<Shared>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
+            shared,
             clients,
             names,
             options,
@@ -237,6 +247,12 @@ impl Engine {
         let known = heads.get(id)?;
         let is_new = known.read_at.elapsed() < self.options.poll_age_max;
         (is_new && known.head.fence.is_none() && !known.head.is_gone).then(|| Arc::clone(&known.head))
+    }
+
+    /// Whether this server knows a later state of a poll than this one.
+    pub(crate) fn knows_later(&self, key: &PollKey, events: u64) -> bool {
+        let heads = self.heads.lock();
+        heads.get(&key.id).is_some_and(|known| (known.head.key.life, known.head.events) > (key.life, events))
     }
 
     /// Keeps a poll as it was read or written at a moment, unless a later state is known.

@@ -41,3 +41,19 @@ pub(crate) const CLOCKS_APART_SECONDS_MAX: i64 = 2;
 pub(crate) const CODES_ITEM_MAX: usize = 10_000;
 /// Items of codes that are written at once.
 pub(crate) const CODES_WRITTEN_AT_ONCE_MAX: usize = 16;
+/// Bytes of a result that is kept in Redis; a larger one is read from the tables.
+pub(crate) const RESULT_BYTES_MAX: usize = 4 << 20;
+/// How long a connection to Redis may take to make.
+pub(crate) const REDIS_CONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long Redis is left alone after it failed.
+pub(crate) const REDIS_RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+/// How often a connection that nobody uses is tried.
+pub(crate) const REDIS_LOOKED_AFTER: Duration = Duration::from_secs(1);
+/// Words of new results that wait for this server.
+pub(crate) const TOLD_WAITING_MAX: usize = 1_024;
+/// Records of a data directory that are read ahead while it is carried to tables.
+pub(crate) const CARRIED_AHEAD_MAX: usize = 1_024;
+/// How long the counts may stand still before what was carried is given up.
+pub(crate) const CARRIED_COUNTS_WAIT_MAX: Duration = Duration::from_mins(1);
+/// How often they are looked at meanwhile.
+pub(crate) const CARRIED_COUNTS_LOOKED_AT: Duration = Duration::from_millis(200);

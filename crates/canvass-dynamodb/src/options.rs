@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::shared::RedisUrl;
+
 /// How the engine is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -9,6 +11,12 @@ pub struct Options {
     pub table_prefix: String,
     /// Where DynamoDB is; none for Amazon's in the region that the environment names.
     pub endpoint: Option<String>,
+    /// The Redis that the servers on the tables share; none if they share nothing else.
+    pub redis: Option<RedisUrl>,
+    /// How long an answer of Redis is waited for. One that is slower is as good as none.
+    pub redis_wait_max: Duration,
+    /// How long a result is kept in Redis after the tables were asked for it: what bounds its age, whatever happens.
+    pub result_age_max: Duration,
     /// 16 random bytes that name this server among those on the same tables.
     pub instance: [u8; 16],
     /// How long a poll is taken to stand as it was read last.
@@ -37,6 +45,9 @@ impl Options {
         Self {
             table_prefix: table_prefix.into(),
             endpoint,
+            redis: None,
+            redis_wait_max: Duration::from_millis(100),
+            result_age_max: Duration::from_secs(1),
             instance,
             poll_age_max: Duration::from_millis(400),
             tally_age_max: Duration::from_millis(400),

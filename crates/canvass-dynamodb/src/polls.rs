@@ -38,7 +38,7 @@ pub(crate) fn lot_sort(lot: &str) -> String {
 }
 
 /// A record beside votes, to be written with the poll that it leads to.
-struct Event {
+pub(crate) struct Event {
     record: Record,
     /// In place of the hashes of codes, which have items of their own.
     lot: Option<String>,
@@ -54,6 +54,27 @@ impl Event {
             PollEvent { step, actor: actor.to_owned(), poll: Poll::clone(&poll), chain: String::new() };
         let record = Record::Poll(Box::new(event));
         Self { record, lot: None, poll, codes, is_gone: step == Step::Deleted }
+    }
+
+    /// One that happened on another engine and led to this poll.
+    pub(crate) fn carried(head: &Head, record: &Record, lot: String) -> Self {
+        let (record, lot) = match record {
+            Record::Codes(codes) => {
+                (Record::Codes(CodesAdded { hashes: Vec::new(), ..codes.clone() }), Some(lot))
+            }
+            Record::Poll(event) => {
+                (Record::Poll(Box::new(PollEvent { chain: String::new(), ..(**event).clone() })), None)
+            }
+            other => (other.clone(), None),
+        };
+        let (poll, codes, is_gone) = (Arc::clone(&head.poll), head.codes, head.is_gone);
+        Self { record, lot, poll, codes, is_gone }
+    }
+
+    /// What is written of it, beside the poll that it led to.
+    pub(crate) fn items(&self, head: &Head) -> Vec<Item> {
+        let lot = self.lot.as_ref().map(|lot| key(head.key.events(), lot_sort(lot)));
+        std::iter::once(event_item(head, self)).chain(lot).collect()
     }
 }
 
@@ -260,6 +281,9 @@ impl Engine {
                 let head = Arc::new(head);
                 self.remember(&head, Instant::now());
                 self.tallies.forget(&head.key.id);
+                if let Some(shared) = &self.shared {
+                    shared.note(&head.key.id);
+                }
                 return Ok(Some(head));
             }
             let current = self.read_head(&from.key.id).await?;
@@ -346,8 +370,7 @@ fn after_events(from: &Head, events: &[Event], now: Timestamp) -> (Head, Vec<Ite
         head.poll = Arc::clone(&event.poll);
         head.codes = event.codes;
         head.is_gone = event.is_gone;
-        items.push(event_item(&head, event));
-        items.extend(event.lot.as_ref().map(|lot| key(head.key.events(), lot_sort(lot))));
+        items.extend(event.items(&head));
     }
     (head, items)
 }

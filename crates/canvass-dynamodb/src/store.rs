@@ -18,16 +18,21 @@ use canvass_domain::{
     vote::{StoredVote, VoteCommand},
 };
 use canvass_store::{
-    Health, Pending, PollCursor, PollPage, PollQuery, RecordPage, Snapshot, Store, StoreError, VoteResult,
-    limits::POLLS_PAGE_MAX, local::Clock,
+    Health, Pending, PollCursor, PollPage, PollQuery, RecordPage, SharedLimits, Snapshot, Store, StoreError,
+    VoteResult, limits::POLLS_PAGE_MAX, local::Clock,
 };
-use tokio::{runtime::Handle, sync::watch, task::JoinSet};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use crate::{
     client::{Clients, Failed},
     engine::{ALL, Engine},
     items::{Head, key, string, text},
     options::Options,
+    shared::{Shared, Told},
     stream::Task,
     tables::{BY_STATUS, Names, TableError, find_stream},
 };
@@ -50,8 +55,14 @@ impl DynamoStore {
         let clients = Clients::new(&options).await;
         let names = Names::new(&options.table_prefix);
         let stream = find_stream(&clients, &names).await?;
-        let engine = Arc::new(Engine::new(clients, names, options, clock));
+        let (shared, told) = options.redis.as_ref().map(|url| Shared::new(url, &options)).unzip();
+        let engine = Arc::new(Engine::new(clients, names, options, shared, clock));
         let mut tasks = JoinSet::new();
+        if let Some(told) = told {
+            tasks.spawn(keep_shared(Arc::clone(&engine)));
+            tasks.spawn(share_results(Arc::clone(&engine)));
+            tasks.spawn(hear_of_results(Arc::clone(&engine), told));
+        }
         tasks.spawn(Task::new(Arc::clone(&engine), stream).run());
         tasks.spawn(keep_time(Arc::clone(&engine)));
         tasks.spawn(keep_watchers(Arc::clone(&engine)));
@@ -63,7 +74,7 @@ impl DynamoStore {
     /// them and by [`take_due_steps`](Self::take_due_steps); nobody is told who watches.
     pub async fn open_without_tasks(options: Options, clock: Arc<dyn Clock>) -> Self {
         let (clients, names) = (Clients::new(&options).await, Names::new(&options.table_prefix));
-        let engine = Arc::new(Engine::new(clients, names, options, clock));
+        let engine = Arc::new(Engine::new(clients, names, options, None, clock));
         Self { engine, runtime: Handle::current(), _tasks: JoinSet::new() }
     }
 
@@ -113,6 +124,34 @@ async fn keep_watchers(engine: Arc<Engine>) {
             () = tokio::time::sleep(engine.options.tally_age_max) => {}
         }
         engine.tell_watchers().await;
+    }
+}
+
+/// Keeps the way to what is shared.
+async fn keep_shared(engine: Arc<Engine>) {
+    if let Some(shared) = &engine.shared {
+        shared.keep().await;
+    }
+}
+
+/// Shares results that this server has changed.
+async fn share_results(engine: Arc<Engine>) {
+    let Some(shared) = &engine.shared else { return };
+    loop {
+        for poll in shared.changed().await {
+            match engine.share_tally(&poll).await {
+                // A poll that is gone has no result.
+                Ok(()) | Err(StoreError::Refused(_)) => {}
+                Err(error) => tracing::warn!(%error, %poll, "a new result was not shared"),
+            }
+        }
+    }
+}
+
+/// Tells those who watch of what another server shares.
+async fn hear_of_results(engine: Arc<Engine>, mut told: mpsc::Receiver<Told>) {
+    while let Some(word) = told.recv().await {
+        engine.hear(word).await;
     }
 }
 
@@ -197,13 +236,14 @@ impl Store for DynamoStore {
     #[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
     fn health(&self) -> Health {
         let figures = &self.engine.figures;
-        let figures = vec![
+        let mut figures = vec![
             ("canvass_dynamodb_votes_total", figures.votes_written.load(Ordering::Relaxed) as f64),
             ("canvass_dynamodb_folded_total", figures.records_folded.load(Ordering::Relaxed) as f64),
             ("canvass_dynamodb_unreadable_total", figures.records_unreadable.load(Ordering::Relaxed) as f64),
             ("canvass_dynamodb_retries_total", self.engine.clients.retries() as f64),
             ("canvass_dynamodb_folds", f64::from(u8::from(figures.is_folding.load(Ordering::Relaxed)))),
         ];
+        figures.extend(self.engine.shared.iter().flat_map(Shared::figures));
         Health { trouble: None, figures }
     }
 
@@ -212,11 +252,15 @@ impl Store for DynamoStore {
         let Options { window, tally_age_max, lease_lost, .. } = &self.engine.options;
         2 * (*window + *tally_age_max) + *lease_lost
     }
+
+    fn shared_limits(&self) -> Option<&dyn SharedLimits> {
+        self.engine.shared.as_ref().map(|shared| shared as &dyn SharedLimits)
+    }
 }
 
 impl Engine {
     /// Polls, newest first, from the index: it follows the polls by a moment.
-    async fn list_polls(&self, query: PollQuery) -> Result<PollPage, StoreError> {
+    pub(crate) async fn list_polls(&self, query: PollQuery) -> Result<PollPage, StoreError> {
         const STATUSES: [Status; 7] = [
             Status::Draft,
             Status::Scheduled,
@@ -275,7 +319,7 @@ impl Engine {
         Ok(found)
     }
 
-    async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError> {
+    pub(crate) async fn keys(&self) -> Result<Vec<Arc<Key>>, StoreError> {
         let items = self.query(&self.names.main, "keys", ALL).await?;
         let read = |item| {
             serde_json::from_str(text(item, "key")?)
@@ -285,7 +329,7 @@ impl Engine {
         items.iter().map(read).collect()
     }
 
-    async fn put_key(&self, made: &Key) -> Result<(), StoreError> {
+    pub(crate) async fn put_key(&self, made: &Key) -> Result<(), StoreError> {
         let mut item = key("keys", made.id.as_str());
         let json = serde_json::to_string(made)
             .map_err(|error| StoreError::Corrupt(format!("a key cannot be written: {error}")))?;
@@ -293,7 +337,7 @@ impl Engine {
         self.put_plain(item).await
     }
 
-    async fn setting(&self, setting: Setting) -> Result<String, StoreError> {
+    pub(crate) async fn setting(&self, setting: Setting) -> Result<String, StoreError> {
         let mut item = key("settings", setting.name);
         item.insert("value".to_owned(), string(setting.value.clone()));
         let request = self

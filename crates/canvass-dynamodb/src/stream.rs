@@ -144,6 +144,9 @@ impl Task {
             if read > 0 {
                 self.engine.figures.records_folded.fetch_add(read as u64, Ordering::Relaxed);
                 self.engine.tallies.folded.notify_one();
+                if let Some(shared) = &self.engine.shared {
+                    records.iter().for_each(|streamed| shared.note(&streamed.poll.id));
+                }
             }
             if has_ended {
                 self.looked_at = None;

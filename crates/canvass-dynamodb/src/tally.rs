@@ -1,6 +1,12 @@
 //! What readers see: a poll with its tally, as the counters have it, and the distinct ballots from the ballot log.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use canvass_domain::{
     Ballot, PollId, Profile, Sequence, Total,
@@ -23,24 +29,43 @@ use crate::{
     folding::Counters,
     items::{Head, PollKey, bytes, damaged, text},
     limits::{CONFLICTS_MAX, POLLS_KNOWN_MAX},
+    shared::{Found, Told},
     tables::SORT,
 };
 
 /// Tallies as they were read last, and who waits for newer ones.
 #[derive(Default)]
 pub(crate) struct Tallies {
-    by_poll: Mutex<FxHashMap<PollId, Arc<tokio::sync::Mutex<Option<Known>>>>>,
+    by_poll: Mutex<FxHashMap<PollId, Arc<Slot>>>,
     ballots: Mutex<FxHashMap<PollKey, Arc<tokio::sync::Mutex<Ballots>>>>,
     watched: Mutex<FxHashMap<PollId, watch::Sender<Sequence>>>,
     /// Told when this server has folded something in.
     pub(crate) folded: Notify,
 }
 
+/// A poll's tally as it was read last. It stays when it may not be shown any more: what is read after it is never
+/// older.
+#[derive(Default)]
+struct Slot {
+    known: tokio::sync::Mutex<Option<Known>>,
+    is_forgotten: AtomicBool,
+}
+
+/// A poll with its tally.
 #[derive(Clone)]
-struct Known {
-    key: PollKey,
-    snapshot: Snapshot,
+pub(crate) struct Known {
+    pub(crate) key: PollKey,
+    /// How many of the poll's records are beside votes.
+    pub(crate) events: u64,
+    pub(crate) snapshot: Snapshot,
     read_at: Instant,
+}
+
+impl Known {
+    /// One that was read just now.
+    pub(crate) fn new(key: PollKey, events: u64, snapshot: Snapshot) -> Self {
+        Self { key, events, snapshot, read_at: Instant::now() }
+    }
 }
 
 /// A poll's distinct ballots as far as the log was read: signed, since a ballot may be taken away before it comes.
@@ -53,10 +78,12 @@ struct Ballots {
 impl Tallies {
     /// Has the poll's tally read anew when it is next asked for.
     pub(crate) fn forget(&self, id: &PollId) {
-        self.by_poll.lock().remove(id);
+        if let Some(slot) = self.by_poll.lock().get(id) {
+            slot.is_forgotten.store(true, Ordering::Relaxed);
+        }
     }
 
-    fn slot(&self, id: &PollId) -> Arc<tokio::sync::Mutex<Option<Known>>> {
+    fn slot(&self, id: &PollId) -> Arc<Slot> {
         let mut by_poll = self.by_poll.lock();
         if by_poll.len() >= POLLS_KNOWN_MAX {
             by_poll.clear();
@@ -76,20 +103,64 @@ impl Tallies {
 impl Engine {
     /// A poll with its tally, as it was a moment ago at most.
     pub(crate) async fn tally(&self, id: &PollId) -> Result<Snapshot, StoreError> {
-        self.known_tally(id).await.map(|known| known.snapshot)
+        self.known_tally(id, Sequence(0)).await.map(|known| known.snapshot)
     }
 
-    async fn known_tally(&self, id: &PollId) -> Result<Known, StoreError> {
+    /// The poll's tally, read anew if it is known to have gone on to a sequence.
+    async fn known_tally(&self, id: &PollId, told: Sequence) -> Result<Known, StoreError> {
         let slot = self.tallies.slot(id);
-        let mut known = slot.lock().await;
+        let mut known = slot.known.lock().await;
+        let is_forgotten = slot.is_forgotten.swap(false, Ordering::Relaxed);
         if let Some(known) = &*known
+            && !is_forgotten
             && known.read_at.elapsed() < self.options.tally_age_max
+            && known.snapshot.tally.sequence >= told
         {
             return Ok(known.clone());
         }
+        let newest = self.newest_tally(id, known.as_ref()).await;
+        match &newest {
+            Ok(newest) => *known = Some(newest.clone()),
+            Err(_) => slot.is_forgotten.store(is_forgotten, Ordering::Relaxed),
+        }
+        newest
+    }
+
+    /// From what servers share, if that is not behind what this server knows; else from the tables.
+    async fn newest_tally(&self, id: &PollId, before: Option<&Known>) -> Result<Known, StoreError> {
+        let Some(shared) = &self.shared else { return self.read_tally(id, before).await };
+        let read_at = Instant::now();
+        let Some(looked) = shared.result(id, before).await else { return self.read_tally(id, before).await };
+        let found = match looked.found {
+            Found::Newer(known) => Some(*known),
+            Found::Same => before.cloned(),
+            Found::Nothing => None,
+        };
+        if let Some(known) = found.filter(|known| !self.knows_later(&known.key, known.events)) {
+            return Ok(Known { read_at, ..known });
+        }
+        let known = self.read_tally(id, before).await?;
+        shared.keep_result(&known, looked.at_milliseconds).await;
+        Ok(known)
+    }
+
+    /// Reads a poll's tally from the tables, and shares it.
+    pub(crate) async fn share_tally(&self, id: &PollId) -> Result<(), StoreError> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let slot = self.tallies.slot(id);
+        let mut known = slot.known.lock().await;
+        let Some(asked_at) = shared.time(id).await else { return Ok(()) };
         let newest = self.read_tally(id, known.as_ref()).await?;
-        *known = Some(newest.clone());
-        Ok(newest)
+        shared.keep_result(&newest, asked_at).await;
+        *known = Some(newest);
+        Ok(())
+    }
+
+    /// Tells those who watch a poll of what another server has shared.
+    pub(crate) async fn hear(&self, word: Told) {
+        if self.tallies.watched.lock().contains_key(&word.poll) {
+            self.tell_watchers_of(&word.poll, word.sequence).await;
+        }
     }
 
     /// Reads the counts first and the other parts after them: those are written before, so that they never lack what
@@ -113,7 +184,7 @@ impl Engine {
             }
             let tally = Arc::new(self.assemble(&head, counts).await?);
             let snapshot = Snapshot { poll: Arc::clone(&head.poll), tally };
-            return Ok(Known { key: head.key.clone(), snapshot, read_at });
+            return Ok(Known { read_at, ..Known::new(head.key.clone(), head.events, snapshot) });
         }
         Err(StoreError::busy("the poll changes all the time"))
     }
@@ -132,7 +203,7 @@ impl Engine {
     /// A poll with its tally and its distinct ballots, which belong together.
     pub(crate) async fn profile(&self, id: &PollId) -> Result<(Snapshot, Option<Profile>), StoreError> {
         self.tallies.forget(id);
-        let Known { key, snapshot, .. } = self.known_tally(id).await?;
+        let Known { key, snapshot, .. } = self.known_tally(id, Sequence(0)).await?;
         let Some(mut profile) = new_profile(&snapshot.poll) else { return Ok((snapshot, None)) };
         let ballots = self.tallies.ballots(&key);
         let mut ballots = ballots.lock().await;
@@ -178,24 +249,28 @@ impl Engine {
             watched.keys().cloned().collect()
         };
         for id in watched {
-            let read = self.tally(&id).await;
-            let mut watched = self.tallies.watched.lock();
-            match read {
-                Ok(snapshot) => {
-                    let sequence = snapshot.tally.sequence;
-                    if let Some(sender) = watched.get(&id) {
-                        sender.send_if_modified(|known| {
-                            let is_newer = *known != sequence;
-                            *known = sequence;
-                            is_newer
-                        });
-                    }
+            self.tell_watchers_of(&id, Sequence(0)).await;
+        }
+    }
+
+    async fn tell_watchers_of(&self, id: &PollId, told: Sequence) {
+        let read = self.known_tally(id, told).await;
+        let mut watched = self.tallies.watched.lock();
+        match read {
+            Ok(Known { snapshot, .. }) => {
+                let sequence = snapshot.tally.sequence;
+                if let Some(sender) = watched.get(id) {
+                    sender.send_if_modified(|known| {
+                        let is_newer = *known != sequence;
+                        *known = sequence;
+                        is_newer
+                    });
                 }
-                Err(StoreError::Refused(_)) => {
-                    watched.remove(&id);
-                }
-                Err(error) => tracing::warn!(%error, poll = %id, "a watched poll was not read"),
             }
+            Err(StoreError::Refused(_)) => {
+                watched.remove(id);
+            }
+            Err(error) => tracing::warn!(%error, poll = %id, "a watched poll was not read"),
         }
     }
 }

@@ -18,6 +18,8 @@ pub const BATCH_CHUNK_LINES_MAX: usize = 2_048;
 pub const BATCH_CHUNK_BYTES_MAX: usize = 256 * 1024;
 /// Chunks of one batch that are with the store at once.
 pub const BATCH_CHUNKS_IN_FLIGHT_MAX: usize = 4;
+/// Lines of a batch that are counted against shared limits at once.
+pub const LIMITS_ASKED_AT_ONCE_MAX: usize = 64;
 /// How often lines are sent again to a store that is full, before the caller is told.
 pub const BATCH_RETRIES_MAX: u32 = 200;
 /// Wait between such tries.

@@ -4,9 +4,13 @@
 //! life on one thread, so that nothing on the way of a vote is handed between workers, and a client that is slow to
 //! speak or to listen is closed. What a handler waits for, such as a body, is the handler's to bound.
 
+mod activity;
+mod tls;
+
 use std::{
     cell::Cell,
     convert::Infallible,
+    fmt,
     future::{Future, poll_fn},
     io,
     net::{Ipv6Addr, SocketAddr},
@@ -16,14 +20,12 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     thread,
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request};
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use axum::{Router, extract::Request};
 use hyper::{
     body::Incoming,
     server::conn::http1,
@@ -32,14 +34,15 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     runtime::{Builder, LocalOptions},
     sync::{Notify, mpsc, watch},
-    time::{Instant, Sleep},
 };
 use tower::Service;
 
+use self::activity::{Activity, AnswerBody, Answering, Watched};
+pub use self::tls::UnderTls;
 use crate::{
     PeerAddress,
     limits::{
@@ -102,11 +105,17 @@ pub struct Drained {
 }
 
 /// The sockets of a server that is about to serve. Callers can connect already; they wait until it does.
-#[derive(Debug)]
 pub struct Listeners {
     address: SocketAddr,
     sockets: Vec<std::net::TcpListener>,
     options: ServeOptions,
+    acceptor: Option<tls::Acceptor>,
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Listeners").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl Listeners {
@@ -123,7 +132,15 @@ impl Listeners {
             let next = sibling_socket(bound).or_else(|_| sockets[0].try_clone()).map_err(failed)?;
             sockets.push(next);
         }
-        Ok(Self { address: bound, sockets, options })
+        Ok(Self { address: bound, sockets, options, acceptor: None })
+    }
+
+    /// Speaks TLS with its clients, and nothing else. HTTP/1.1 is what is spoken under it, so the configuration is to
+    /// offer `http/1.1` by ALPN (RFC 7301) or nothing.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(self, config: Arc<tokio_rustls::rustls::ServerConfig>) -> Self {
+        Self { acceptor: Some(config.into()), ..self }
     }
 
     /// The address, with the port that the system chose where 0 was asked for.
@@ -147,10 +164,10 @@ impl Listeners {
             .enumerate()
             .map(|(index, socket)| {
                 let (app, connections, stopped) = (app.clone(), Arc::clone(&connections), stopped.clone());
-                let stop = stop.clone();
+                let (stop, acceptor) = (stop.clone(), self.acceptor.clone());
                 let options = self.options;
                 thread::Builder::new().name(format!("canvass-http-{index}")).spawn(move || {
-                    let outcome = work(socket, app, options, connections, stopped.clone());
+                    let outcome = work(socket, app, acceptor, options, connections, stopped.clone());
                     // A server with a worker missing would leave its part of the connections unanswered.
                     stop.send_replace(true);
                     // Until here the calling thread knows that this worker still drains.
@@ -232,6 +249,7 @@ fn new_socket(address: SocketAddr) -> io::Result<Socket> {
 fn work(
     socket: std::net::TcpListener,
     app: Router,
+    acceptor: Option<tls::Acceptor>,
     options: ServeOptions,
     connections: Arc<AtomicUsize>,
     stopped: watch::Receiver<bool>,
@@ -245,6 +263,7 @@ fn work(
         let (open, mut all_closed) = mpsc::channel(1);
         let worker = Worker {
             app,
+            acceptor,
             builder: connection_builder(),
             options,
             connections,
@@ -277,6 +296,7 @@ fn connection_builder() -> http1::Builder {
 /// What a worker gives each of its connections.
 struct Worker {
     app: Router,
+    acceptor: Option<tls::Acceptor>,
     builder: http1::Builder,
     options: ServeOptions,
     connections: Arc<AtomicUsize>,
@@ -320,33 +340,68 @@ impl Worker {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let Some(place) = Place::take(&self.connections, self.options.connections_max) else {
-            return turn_away(&stream);
+            // Under TLS nothing can be said before both have agreed on keys.
+            return if self.acceptor.is_none() { turn_away(&stream) } else { drop(stream) };
         };
         // An answer is one write; waiting for more to send with it would only delay it. Where the system refuses,
         // the connection has gone, and its first read says so.
         let _ = stream.set_nodelay(true);
-        let activity = Rc::new(Activity::new(&self.options));
         let peer = PeerAddress(peer.ip().to_canonical());
-        let service = service(self.app.clone(), peer, Rc::clone(&activity));
-        let stream = TokioIo::new(Watched { stream, activity: Rc::clone(&activity) });
-        // In a box, because a task that is handed it by value keeps a place for it at each hand.
-        let connection = Box::pin(self.builder.serve_connection(stream, service));
-        let (drain, open) = (Rc::clone(&self.drain), self.open.clone());
-        tokio::task::spawn_local(async move {
-            drive(connection, &activity, &drain).await;
-            drop((place, open));
-        });
+        let (app, builder, drain) = (self.app.clone(), self.builder.clone(), Rc::clone(&self.drain));
+        let (acceptor, options, open) = (self.acceptor.clone(), self.options, self.open.clone());
+        match acceptor {
+            None => {
+                let (connection, activity) =
+                    connect(&builder, stream, &options, |activity| service(app, peer, false, activity));
+                tokio::task::spawn_local(async move {
+                    drive(connection, &activity, &drain).await;
+                    drop((place, open));
+                })
+            }
+            Some(acceptor) => tokio::task::spawn_local(async move {
+                if let Some(stream) = tls::shake_hands(acceptor, stream, options.head_timeout).await {
+                    let service = |activity| service(app, peer, true, activity);
+                    let (connection, activity) = connect(&builder, stream, &options, service);
+                    drive(connection, &activity, &drain).await;
+                }
+                drop((place, open));
+            }),
+        };
     }
+}
+
+type Connection<T, S> = Pin<Box<http1::Connection<TokioIo<Watched<T>>, S>>>;
+
+/// A connection, and what it is seen doing. It is in a box, because a task that is handed it by value keeps a place for
+/// it at each hand.
+fn connect<T, S>(
+    builder: &http1::Builder,
+    stream: T,
+    options: &ServeOptions,
+    service: impl FnOnce(Rc<Activity>) -> S,
+) -> (Connection<T, S>, Rc<Activity>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: HttpService<Incoming, ResBody = AnswerBody, Error = Infallible>,
+{
+    let activity = Rc::new(Activity::new(options));
+    let service = service(Rc::clone(&activity));
+    let stream = TokioIo::new(Watched { stream, activity: Rc::clone(&activity) });
+    (Box::pin(builder.serve_connection(stream, service)), activity)
 }
 
 fn service(
     app: Router,
     peer: PeerAddress,
+    is_under_tls: bool,
     activity: Rc<Activity>,
 ) -> impl HttpService<Incoming, ResBody = AnswerBody, Error = Infallible> {
     service_fn(move |mut request: Request<Incoming>| {
         let answering = Answering::begin(&activity);
         request.extensions_mut().insert(peer);
+        if is_under_tls {
+            request.extensions_mut().insert(UnderTls);
+        }
         // The clone is a reference count, and a router is always ready.
         let answer = app.clone().call(request);
         async move { Ok(answer.await?.map(|body| AnswerBody { body, _answering: answering })) }
@@ -357,11 +412,9 @@ fn service(
 ///
 /// The timer and the notification are polled when they are made and when they are due, not with every request: the
 /// task that they wake stays the same.
-async fn drive<S>(
-    mut connection: Pin<Box<http1::Connection<TokioIo<Watched>, S>>>,
-    activity: &Activity,
-    drain: &Drain,
-) where
+async fn drive<T, S>(mut connection: Connection<T, S>, activity: &Activity, drain: &Drain)
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
     S: HttpService<Incoming, ResBody = AnswerBody, Error = Infallible>,
 {
     let mut drained = pin!(drain.notify.notified());
@@ -418,181 +471,6 @@ fn turn_away(stream: &TcpStream) {
     let mut request = [0; 4_096];
     let _ = stream.try_read(&mut request);
     let _ = stream.try_write(answer.as_bytes());
-}
-
-/// Until when a connection's client must have done its part: sent a head, begun another request, read its answer.
-///
-/// Deadlines are written with each step and read by a timer that wakes once in the shortest timeout.
-struct Activity {
-    head_timeout: Duration,
-    idle_timeout: Duration,
-    write_timeout: Duration,
-    /// Whether no byte of the next request has come.
-    silent: Cell<bool>,
-    read_deadline: Cell<Option<Instant>>,
-    write_deadline: Cell<Option<Instant>>,
-}
-
-impl Activity {
-    fn new(options: &ServeOptions) -> Self {
-        let ServeOptions { head_timeout, idle_timeout, write_timeout, .. } = *options;
-        Self {
-            head_timeout,
-            idle_timeout,
-            write_timeout,
-            silent: Cell::new(false),
-            read_deadline: Cell::new(Some(Instant::now() + head_timeout)),
-            write_deadline: Cell::new(None),
-        }
-    }
-
-    fn bytes_came(&self) {
-        if self.silent.replace(false) {
-            self.read_deadline.set(Some(Instant::now() + self.head_timeout));
-        }
-    }
-
-    fn request_began(&self) {
-        self.silent.set(false);
-        self.read_deadline.set(None);
-    }
-
-    fn answer_ended(&self) {
-        self.silent.set(true);
-        self.read_deadline.set(Some(Instant::now() + self.idle_timeout));
-    }
-
-    fn write_waits(&self) {
-        if self.write_deadline.get().is_none() {
-            self.write_deadline.set(Some(Instant::now() + self.write_timeout));
-        }
-    }
-
-    fn write_went(&self) {
-        self.write_deadline.set(None);
-    }
-
-    /// A deadline that comes up later is at least the shortest timeout away.
-    fn next_check(&self) -> Instant {
-        let shortest = self.head_timeout.min(self.idle_timeout).min(self.write_timeout);
-        let deadlines = [self.read_deadline.get(), self.write_deadline.get()];
-        deadlines.into_iter().flatten().fold(Instant::now() + shortest, Instant::min)
-    }
-
-    /// Ready if a deadline has passed; else the timer is set anew.
-    fn check(&self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let now = Instant::now();
-            let passed = |deadline: &Cell<Option<Instant>>| deadline.get().is_some_and(|at| at <= now);
-            if passed(&self.read_deadline) || passed(&self.write_deadline) {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(self.next_check());
-            ready!(timer.as_mut().poll(context));
-        }
-    }
-}
-
-/// A request from its head to the end of its answer's body.
-struct Answering(Rc<Activity>);
-
-impl Answering {
-    fn begin(activity: &Rc<Activity>) -> Self {
-        activity.request_began();
-        Self(Rc::clone(activity))
-    }
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        self.0.answer_ended();
-    }
-}
-
-/// An answer's body, which ends its request when it is dropped.
-struct AnswerBody {
-    body: Body,
-    _answering: Answering,
-}
-
-impl http_body::Body for AnswerBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A stream that notes when bytes come and when they cannot go.
-struct Watched {
-    stream: TcpStream,
-    activity: Rc<Activity>,
-}
-
-impl Watched {
-    fn note_write(&self, outcome: &Poll<io::Result<usize>>) {
-        if outcome.is_pending() { self.activity.write_waits() } else { self.activity.write_went() }
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if outcome.is_ready() {
-            self.activity.bytes_came();
-        }
-        outcome
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note_write(&outcome);
-        outcome
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.note_write(&outcome);
-        outcome
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
 
 /// Polls once, without waiting.

@@ -14,6 +14,8 @@ use canvass_domain::{
 };
 use tokio::sync::watch;
 
+use crate::SharedLimits;
+
 /// An answer that is on its way.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
@@ -90,6 +92,11 @@ pub trait Store: Send + Sync + 'static {
     /// come for this long.
     fn tally_lag_max(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// What counts requests for all servers on this store; none where each server counts its own.
+    fn shared_limits(&self) -> Option<&dyn SharedLimits> {
+        None
     }
 }
 

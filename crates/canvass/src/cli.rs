@@ -5,8 +5,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     client::Client,
     command::{
-        backup, completions, config, count, demo, doctor, dynamodb, export, import, key, man, poll, recount,
-        restore, results, serve, vote,
+        backup, completions, config, count, demo, doctor, dynamodb, export, import, key, man, migrate, poll,
+        recount, restore, results, serve, vote,
     },
     config::ClientFile,
     failure::Failure,
@@ -51,7 +51,9 @@ pub(crate) enum Command {
     Restore(restore::RestoreArgs),
     /// Check a data directory, while no server uses it, and say what was found
     Doctor(doctor::DoctorArgs),
-    /// Make the tables in DynamoDB
+    /// Carry everything from a data directory to DynamoDB, or back
+    Migrate(migrate::MigrateArgs),
+    /// Make the tables in DynamoDB, and say what they cost
     Dynamodb(Box<dynamodb::DynamoDbArgs>),
     /// Check or print the configuration
     Config(config::ConfigArgs),

@@ -10,7 +10,10 @@ use hyper::{body::Incoming, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::{convert::Infallible, time::Duration};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use crate::{
     failure::Failure,
@@ -33,6 +36,8 @@ struct Server {
     url: String,
     host: String,
     port: u16,
+    #[cfg(feature = "tls")]
+    is_secure: bool,
     authority: HeaderValue,
     path: String,
 }
@@ -245,18 +250,23 @@ impl Server {
             || Failure::usage(format!("{url:?} is no server address; write it as http://127.0.0.1:8080"));
         let uri: Uri = url.trim_end_matches('/').parse().map_err(|_| wrong())?;
         let authority = uri.authority().ok_or_else(wrong)?;
-        if uri.scheme_str() == Some("https") {
-            return Err(Failure::usage(format!(
-                "{url}: this version speaks no https; reach the server by http, for example through ssh -L"
-            )));
-        }
-        if uri.scheme_str() != Some("http") || authority.as_str().contains('@') {
+        let is_secure = match uri.scheme_str() {
+            Some("http") => false,
+            #[cfg(feature = "tls")]
+            Some("https") => true,
+            #[cfg(not(feature = "tls"))]
+            Some("https") => return Err(crate::tls::no_https(url)),
+            _ => return Err(wrong()),
+        };
+        if authority.as_str().contains('@') {
             return Err(wrong());
         }
         Ok(Self {
             url: url.trim_end_matches('/').to_owned(),
             host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(80),
+            port: authority.port_u16().unwrap_or(if is_secure { 443 } else { 80 }),
+            #[cfg(feature = "tls")]
+            is_secure,
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| wrong())?,
             path: uri.path().trim_end_matches('/').to_owned(),
         })
@@ -270,15 +280,30 @@ impl Server {
             .map_err(|error| error.to_string())?;
         // A vote is one small write, which must not wait for more.
         let _ = stream.set_nodelay(true);
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| error.to_string())?;
-        tokio::spawn(async move {
-            // Whoever waits for an answer on it hears of its end.
-            let _ = connection.await;
-        });
-        Ok(sender)
+        #[cfg(feature = "tls")]
+        if self.is_secure {
+            let securing = crate::tls::secure(&self.host, stream);
+            let stream = tokio::time::timeout(CONNECT_WAIT_MAX, securing)
+                .await
+                .map_err(|_| "it does not answer".to_owned())??;
+            return speak(stream).await;
+        }
+        speak(stream).await
     }
+}
+
+/// Begins HTTP on a connection.
+async fn speak<T>(stream: T) -> Result<SendRequest<RequestBody>, String>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let speaking = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = speaking.map_err(|error| error.to_string())?;
+    tokio::spawn(async move {
+        // Whoever waits for an answer on it hears of its end.
+        let _ = connection.await;
+    });
+    Ok(sender)
 }
 
 impl Answer {

@@ -11,6 +11,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod man;
+pub(crate) mod migrate;
 pub(crate) mod poll;
 pub(crate) mod recount;
 pub(crate) mod restore;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Migrate(args) => migrate::run(args),
         Command::Dynamodb(args) => dynamodb::run(*args),
         Command::Config(args) => config::run(args),
         Command::Completions(args) => completions::run(&args),

@@ -101,6 +101,9 @@ options! {
     /// Where DynamoDB is, if not at Amazon in the region that AWS_REGION names
     #[arg(value_name = "URL")]
     dynamodb_endpoint: String = "", "CANVASS_DYNAMODB_ENDPOINT";
+    /// A Redis that servers on DynamoDB share; others can see flags, so use the variable or file if it has a password
+    #[arg(value_name = "URL")]
+    redis: Hidden = "", "CANVASS_REDIS";
     /// Directory of the data; made if it is missing
     #[arg(value_name = "DIR")]
     data: PathBuf = "./canvass-data", "CANVASS_DATA";
@@ -131,9 +134,15 @@ options! {
     /// Address to listen on; port 0 takes a free one
     #[arg(value_name = "ADDRESS:PORT")]
     listen: SocketAddr = "127.0.0.1:8080", "CANVASS_LISTEN";
+    /// File with the certificate chain for TLS, in PEM; the server speaks HTTPS then. It may change while it runs
+    #[arg(value_name = "FILE")]
+    tls_certificate: OptionalPath = "", "CANVASS_TLS_CERTIFICATE";
+    /// File with the certificate's private key, in PEM
+    #[arg(value_name = "FILE")]
+    tls_key: OptionalPath = "", "CANVASS_TLS_KEY";
     /// The admin key at the first start, made and shown if absent; others can see flags, so use the variable or file
     #[arg(value_name = "SECRET")]
-    admin_key: AdminKey = "", "CANVASS_ADMIN_KEY";
+    admin_key: Hidden = "", "CANVASS_ADMIN_KEY";
     /// Whether a vote in a document's dialect opens a poll that nobody created
     #[arg(value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     implicit_polls: bool = "false", "CANVASS_IMPLICIT_POLLS";
@@ -419,18 +428,25 @@ impl FromStr for ExportVoters {
     }
 }
 
-/// The admin key, which is never printed.
+/// A text that is or holds a secret: it is never printed.
 #[derive(Clone, Deserialize)]
 #[serde(from = "String")]
-pub(crate) struct AdminKey(Option<String>);
+pub(crate) struct Hidden(Option<String>);
 
-impl From<String> for AdminKey {
+impl Hidden {
+    /// The text, if it is not empty.
+    pub(crate) fn get(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl From<String> for Hidden {
     fn from(text: String) -> Self {
         Self((!text.is_empty()).then_some(text))
     }
 }
 
-impl FromStr for AdminKey {
+impl FromStr for Hidden {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -438,13 +454,13 @@ impl FromStr for AdminKey {
     }
 }
 
-impl fmt::Debug for AdminKey {
+impl fmt::Debug for Hidden {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("AdminKey(…)")
+        formatter.write_str("Hidden(…)")
     }
 }
 
-impl Serialize for AdminKey {
+impl Serialize for Hidden {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(if self.0.is_some() { "(set, not shown)" } else { "" })
     }
@@ -542,7 +558,7 @@ mod tests {
     #[test]
     fn every_default_parses() {
         let settings = Settings::merge(Given::default(), File::default());
-        assert_eq!(settings.rows().len(), 29);
+        assert_eq!(settings.rows().len(), 32);
     }
 
     #[test]

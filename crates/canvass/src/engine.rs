@@ -38,6 +38,9 @@ impl Engine {
     /// Whatever keeps it from being opened, with what to do.
     pub(crate) fn open(settings: &Settings) -> Result<Self, Failure> {
         match settings.store {
+            StoreKind::Local if settings.redis.get().is_some() => Err(Failure::usage(
+                "--redis is what servers on DynamoDB share; a data directory has one server and needs none",
+            )),
             StoreKind::Local => open_local(settings),
             StoreKind::DynamoDb if settings.backup_to.get().is_some() => Err(Failure::usage(
                 "--backup-to copies a data directory; DynamoDB has its own backups: see point-in-time recovery in docs/dynamodb.md",
@@ -107,6 +110,8 @@ fn not_opened(settings: &Settings, error: &OpenError) -> Failure {
 
 /// Makes the tables that are missing; says which were made.
 pub(crate) use dynamodb::create as create_tables;
+/// Carries everything from a data directory to tables or back.
+pub(crate) use dynamodb::migrate;
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb {
@@ -114,16 +119,25 @@ mod dynamodb {
 
     use std::{sync::Arc, time::Duration};
 
-    use canvass_dynamodb::{DynamoStore, Options, create_tables, is_local};
+    use canvass_dynamodb::{
+        DynamoStore, MigrateError, Migrated, Options, RedisUrl, RedisUrlError, carry_in, carry_out,
+        create_tables, is_local,
+    };
     use canvass_server::{App, Edge as _, SystemEdge};
     use canvass_store::Store;
     use tokio::runtime::{Builder, Runtime};
 
     use super::{Engine, Kind};
-    use crate::{config::Settings, edge, failure::Failure};
+    use crate::{
+        command::migrate::{Carried, Way},
+        config::Settings,
+        edge,
+        failure::Failure,
+    };
 
     pub(super) fn open(settings: &Settings) -> Result<Engine, Failure> {
-        let (options, runtime) = (options(settings), runtime()?);
+        let options = Options { redis: redis(settings)?, ..options(settings) };
+        let runtime = runtime()?;
         let system = SystemEdge::default();
         let prefix = options.table_prefix.clone();
         let opening = async {
@@ -161,9 +175,35 @@ mod dynamodb {
         made.map_err(|error| Failure::failed(error.to_string()))
     }
 
+    pub(crate) fn migrate(way: &Way, endpoint: Option<&str>) -> Result<Carried, Failure> {
+        let system = SystemEdge::default();
+        let clock = Arc::new(move || system.now());
+        let failed = |error: MigrateError| Failure::failed(error.to_string());
+        let options = |prefix: &str| Options::new(prefix, endpoint.map(str::to_owned), edge::random());
+        let migrated = match way {
+            Way::In(directory, prefix) => {
+                let options = options(prefix);
+                runtime()?.block_on(async {
+                    if options.endpoint.as_deref().is_some_and(is_local) {
+                        create_tables(&options).await.map_err(MigrateError::from)?;
+                    }
+                    carry_in(options, clock, directory).await
+                })
+            }
+            Way::Out(prefix, directory) => runtime()?.block_on(carry_out(options(prefix), clock, directory)),
+        };
+        let Migrated { polls, records, votes, keys, left } = migrated.map_err(failed)?;
+        Ok(Carried { polls: polls as u64, records, votes, keys: keys as u64, left })
+    }
+
     fn options(settings: &Settings) -> Options {
         let endpoint = Some(settings.dynamodb_endpoint.clone()).filter(|endpoint| !endpoint.is_empty());
         Options::new(&settings.table_prefix, endpoint, edge::random())
+    }
+
+    fn redis(settings: &Settings) -> Result<Option<RedisUrl>, Failure> {
+        let url = settings.redis.get().map(str::parse).transpose();
+        url.map_err(|error: RedisUrlError| Failure::usage(error.to_string()))
     }
 
     fn runtime() -> Result<Runtime, Failure> {
@@ -180,13 +220,21 @@ mod dynamodb {
     //! What is said where the engine on DynamoDB was left out.
 
     use super::Engine;
-    use crate::{config::Settings, failure::Failure};
+    use crate::{
+        command::migrate::{Carried, Way},
+        config::Settings,
+        failure::Failure,
+    };
 
     pub(super) fn open(_: &Settings) -> Result<Engine, Failure> {
         Err(left_out())
     }
 
     pub(crate) fn create(_: &Settings) -> Result<Vec<String>, Failure> {
+        Err(left_out())
+    }
+
+    pub(crate) fn migrate(_: &Way, _: Option<&str>) -> Result<Carried, Failure> {
         Err(left_out())
     }
 

@@ -26,6 +26,9 @@ pub(crate) const IMPORT_TRIES_MAX: u32 = 8;
 pub(crate) const REASONS_SHOWN_MAX: usize = 10;
 /// Polls that are asked for at once when all are listed.
 pub(crate) const POLLS_PAGE: usize = 200;
+/// Pause between looks at whether the files of a certificate have changed.
+#[cfg(feature = "tls")]
+pub(crate) const CERTIFICATE_LOOK_PAUSE: Duration = Duration::from_secs(2);
 /// Pause between looks at whether an export is due.
 pub(crate) const EXPORT_PAUSE: Duration = Duration::from_secs(1);
 /// The same where each look asks another machine for all polls.

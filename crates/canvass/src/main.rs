@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod command;
 mod config;
+mod cost;
 mod edge;
 mod engine;
 mod exports;
@@ -13,6 +14,7 @@ mod limits;
 mod logging;
 mod output;
 mod start;
+mod tls;
 
 use std::process::ExitCode;
 

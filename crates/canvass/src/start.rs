@@ -8,12 +8,14 @@ use canvass_server::{
 };
 use tokio::runtime::Builder;
 
-use crate::{config::Settings, engine::Engine, exports::Exports, failure::Failure};
+use crate::{config::Settings, engine::Engine, exports::Exports, failure::Failure, tls};
 
 /// A server that is about to serve.
 pub(crate) struct Server {
     /// Its sockets.
     pub(crate) listeners: Listeners,
+    /// Whether they speak TLS.
+    is_secure: bool,
     /// The admin key, if one was made just now.
     pub(crate) made_key: Option<String>,
     app: App,
@@ -25,15 +27,21 @@ pub(crate) struct Server {
 impl Server {
     /// Opens the store, listens, and makes the admin key where there is none.
     pub(crate) fn start(settings: &Settings) -> Result<Self, Failure> {
+        let tls = tls::prepare(settings)?;
         let engine = Engine::open(settings)?;
         let listeners = Listeners::bind(settings.listen, settings.serve_options())
             .map_err(|error| Failure::failed(error.to_string()))?;
+        let is_secure = tls.is_some();
+        let listeners = match tls {
+            Some(tls) => tls.over(listeners),
+            None => listeners,
+        };
         let app = App::new(Arc::clone(&engine.store), SystemEdge::default(), settings.service_settings());
         let made_key = block_on(app.bootstrap())?
             .map_err(|error| Failure::failed(format!("the API keys cannot be read or made: {error}")))?;
         engine.share_keys(&app);
         let exports = Exports::start(settings, Arc::clone(&engine.store), app.clone())?;
-        Ok(Self { listeners, made_key, app, engine, exports })
+        Ok(Self { listeners, is_secure, made_key, app, engine, exports })
     }
 
     /// Serves until `shutdown` is done, and leaves the store in order.
@@ -58,7 +66,7 @@ impl Server {
         if address.ip().is_unspecified() {
             address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
-        format!("http://{address}")
+        format!("{}://{address}", if self.is_secure { "https" } else { "http" })
     }
 }
 

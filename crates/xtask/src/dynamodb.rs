@@ -1,4 +1,5 @@
-//! DynamoDB Local, Amazon's own, from the npm package that carries it: started for the tests of the engine on it.
+//! DynamoDB Local, Amazon's own, from the npm package that carries it: started for the tests of the engine on it. Those
+//! of several servers start Debian's redis-server themselves.
 
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -17,6 +18,10 @@ use crate::{
 const PACKAGE: &str = "amplify-dynamodb-simulator@2.9.30";
 /// What the tests find it by.
 const VARIABLE: &str = "CANVASS_TEST_DYNAMODB";
+/// What the tests find redis-server by.
+const REDIS_VARIABLE: &str = "CANVASS_TEST_REDIS";
+/// What the names of all tests that need Redis have in common.
+const REDIS_TESTS: &str = "redis";
 const STARTED_WAIT: Duration = Duration::from_millis(250);
 const STARTED_WAITS_MAX: usize = 240;
 
@@ -29,6 +34,7 @@ pub(crate) fn test() -> Outcome {
         );
         return Ok(());
     };
+    let has_redis = get_redis()?;
     let local = Local::start(&emulator)?;
     let mut command = Command::new("cargo");
     if shell::works("cargo", &["nextest", "--version"]) {
@@ -40,15 +46,20 @@ pub(crate) fn test() -> Outcome {
             "--run-ignored",
             "only",
             "--no-fail-fast",
+            "--filterset",
         ]);
+        command.arg(if has_redis { "all()".to_owned() } else { format!("not test(/{REDIS_TESTS}/)") });
     } else {
         command.args(["test", "--package", "canvass-dynamodb", "--", "--ignored"]);
+        skip_redis(&mut command, has_redis);
     }
-    shell::run_with(command.env(VARIABLE, &local.endpoint))?;
-    let program = ["--package", "canvass", "--features", FEATURES, "dynamodb", "--", "--ignored"];
-    shell::run_with(Command::new("cargo").arg("test").args(program).env(VARIABLE, &local.endpoint))?;
-    let functions = ["--package", "canvass-lambda", "--test", "functions"];
-    shell::run_with(Command::new("cargo").arg("test").args(functions).env(VARIABLE, &local.endpoint))
+    run(&mut command, &local)?;
+    let mut command = Command::new("cargo");
+    command.args(["test", "--package", "canvass", "--features", FEATURES, "dynamodb", "--", "--ignored"]);
+    skip_redis(&mut command, has_redis);
+    run(&mut command, &local)?;
+    let functions = ["test", "--package", "canvass-lambda", "--test", "functions"];
+    run(Command::new("cargo").args(functions), &local)
 }
 
 /// Runs a test that measures the functions on DynamoDB Local, with their programs from a folder.
@@ -60,6 +71,40 @@ pub(crate) fn measure_functions(programs: &Path) -> Outcome {
     command.args(["--", "--ignored", "--nocapture"]);
     command.env(VARIABLE, &local.endpoint).env("CANVASS_TEST_FUNCTIONS", programs);
     shell::run_with(&mut command)
+}
+
+fn run(command: &mut Command, local: &Local) -> Outcome {
+    shell::run_with(command.env(VARIABLE, &local.endpoint).env(REDIS_VARIABLE, "redis-server"))
+}
+
+fn skip_redis(command: &mut Command, has_redis: bool) {
+    if !has_redis {
+        command.args(["--skip", REDIS_TESTS]);
+    }
+}
+
+/// Whether redis-server and openssl are there; where this is root on Debian, they are installed. Where they cannot be
+/// had that is said, and with `CI=true` it is an error.
+fn get_redis() -> Outcome<bool> {
+    let are_there = || shell::works("redis-server", &["--version"]) && shell::works("openssl", &["version"]);
+    let has_redis = are_there() || {
+        let packages = ["install", "--yes", "--quiet", "--no-install-recommends", "redis-server", "openssl"];
+        is_root()
+            && shell::works("apt-get", &["--quiet", "update"])
+            && shell::works("apt-get", &packages)
+            && are_there()
+    };
+    if !has_redis {
+        ensure(std::env::var("CI").as_deref() != Ok("true"), || "redis-server cannot be installed".into())?;
+        println!(
+            "dynamodb: SKIPPED, the tests of servers that share a Redis: they need redis-server and openssl"
+        );
+    }
+    Ok(has_redis)
+}
+
+fn is_root() -> bool {
+    shell::works("sh", &["-c", "test \"$(id -u)\" = 0"])
 }
 
 /// The folder with DynamoDB Local; none where Java, npm or its registry is not there.
@@ -85,7 +130,7 @@ fn get_programs() -> bool {
     let are_there = || shell::works("java", &["-version"]) && shell::works("npm", &["--version"]);
     are_there() || {
         let packages = ["install", "--yes", "--quiet", "openjdk-17-jre-headless", "npm"];
-        shell::works("sh", &["-c", "test \"$(id -u)\" = 0"])
+        is_root()
             && shell::works("apt-get", &["--quiet", "update"])
             && shell::works("apt-get", &packages)
             && are_there()

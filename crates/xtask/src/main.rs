@@ -8,6 +8,7 @@ mod bench;
 mod browser;
 mod client;
 mod compare;
+mod deployment;
 mod dynamodb;
 mod fault;
 mod functions;
@@ -51,6 +52,8 @@ enum Command {
     Browser(browser::BrowserOptions),
     /// Tests the module for applications by Node, against a real server.
     Client,
+    /// Tests the template for AWS and the construct that it is made from; deploys nothing.
+    Deployment,
     /// Counts generated elections with independent programs from PyPI as well, and compares.
     Compare(compare::CompareOptions),
     /// Measures speed and size; builds with --release.
@@ -82,6 +85,7 @@ fn run(command: Command) -> Outcome {
         Command::Fault(options) => fault::fault(&options),
         Command::Browser(options) => browser::browser(&options),
         Command::Client => client::test(&shell::build_canvass("dev")?),
+        Command::Deployment => deployment::test(),
         Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::Package => functions::package().map(|_| ()),

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{
     browser::{self, BrowserOptions},
-    client, dynamodb,
+    client, deployment, dynamodb,
     fault::{self, FaultOptions},
     object_stores,
     outcome::Outcome,
@@ -44,6 +44,7 @@ pub(crate) fn test(options: &TestOptions) -> Outcome {
     let program = shell::canvass_in(&shell::target()?, "dev");
     timed("browser", || browser::browser(&BrowserOptions::for_tests(program.clone())))?;
     timed("client", || client::test(&program))?;
+    timed("deployment", deployment::test)?;
     if options.without_faults {
         return Ok(());
     }

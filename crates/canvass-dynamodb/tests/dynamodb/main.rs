@@ -5,5 +5,9 @@
 mod conformance;
 mod cost;
 mod faults;
+mod migrate;
 mod proxy;
+mod redis;
+mod redis_conformance;
+mod redis_server;
 mod support;

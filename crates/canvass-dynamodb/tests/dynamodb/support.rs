@@ -54,6 +54,7 @@ impl Tables {
             grace: Duration::from_millis(100),
             lease_beat: Duration::from_millis(500),
             lease_lost: Duration::from_secs(3),
+            redis_wait_max: Duration::from_secs(1),
             ..usual
         }
     }

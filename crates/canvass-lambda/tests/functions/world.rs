@@ -112,10 +112,19 @@ impl Functions {
         launch(program, &self.variables, self.secrets)
     }
 
-    /// Calls the function `export` once, in a program of its own.
+    /// Calls the function `export` once, in a program of its own; again where a busy machine did not answer it in time,
+    /// as Lambda does.
     pub(crate) fn export(&self) -> Value {
+        const TRIES_MAX: usize = 5;
         let export = self.launch(Program::Export);
-        answer(export.invoke(b"{\"source\":\"aws.scheduler\"}"), &export)
+        let mut outcome = Outcome::Died;
+        for _ in 0..TRIES_MAX {
+            outcome = export.invoke(b"{\"source\":\"aws.scheduler\"}");
+            if !matches!(&outcome, Outcome::Error(error) if error.contains("DynamoDB does not answer")) {
+                break;
+            }
+        }
+        answer(outcome, &export)
     }
 
     /// Has all that the stream tells counted, and waits until readers see it.

@@ -20,7 +20,7 @@ use canvass_domain::{
 use canvass_store::{StoreError, VoteOutcome};
 use futures_util::{
     FutureExt as _, StreamExt as _,
-    stream::{FuturesOrdered, unfold},
+    stream::{FuturesOrdered, iter, unfold},
 };
 
 use crate::{
@@ -35,7 +35,7 @@ use crate::{
     },
     limits::{
         BATCH_CHUNK_BYTES_MAX, BATCH_CHUNK_LINES_MAX, BATCH_CHUNKS_IN_FLIGHT_MAX, BATCH_RETRIES_MAX,
-        BATCH_RETRY_WAIT, VOTE_BODY_BYTES_MAX,
+        BATCH_RETRY_WAIT, LIMITS_ASKED_AT_ONCE_MAX, VOTE_BODY_BYTES_MAX,
     },
     service::{
         Caller, Failure,
@@ -267,7 +267,7 @@ struct Recorded {
 impl Sender {
     /// Has a chunk's votes recorded, and writes its answers.
     async fn answer(&self, chunk: Chunk, poll: Arc<Poll>) -> Bytes {
-        let mut verdicts: Vec<Verdict> = chunk.lines.iter().map(|line| self.admit(line)).collect();
+        let mut verdicts = self.admit_all(&chunk.lines).await;
         self.record(&chunk, poll, &mut verdicts).await;
         let mut answers = Vec::with_capacity(chunk.lines.len() * 80);
         for (line, verdict) in chunk.lines.iter().zip(&verdicts) {
@@ -276,12 +276,26 @@ impl Sender {
         answers.into()
     }
 
+    /// Refuses lines that are too long or beyond the sender's limits. Where these are counted elsewhere, many lines are
+    /// asked for at a time.
+    async fn admit_all(&self, lines: &[Line]) -> Vec<Verdict> {
+        if self.app.store().shared_limits().is_some() {
+            let admitted = iter(0..lines.len()).map(|index| self.admit(&lines[index]));
+            return admitted.buffered(LIMITS_ASKED_AT_ONCE_MAX).collect().await;
+        }
+        let mut verdicts = Vec::with_capacity(lines.len());
+        for line in lines {
+            verdicts.push(self.admit(line).await);
+        }
+        verdicts
+    }
+
     /// Refuses a line that is too long or beyond the sender's limits.
-    fn admit(&self, line: &Line) -> Verdict {
+    async fn admit(&self, line: &Line) -> Verdict {
         if line.end.is_none() {
             return Some(Err(Box::new(Failure::TooLarge(VOTE_BODY_BYTES_MAX))));
         }
-        match count(&self.app, &self.caller, Class::PostVotes) {
+        match count(&self.app, &self.caller, Class::PostVotes).await {
             Ok(_) => None,
             Err(failure) => Some(Err(Box::new(failure))),
         }

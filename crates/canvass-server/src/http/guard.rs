@@ -26,6 +26,7 @@ use crate::{
         devices::read_token,
         keys::LiveKey,
         limiting::{Class, Standing, Used},
+        sharing::count_together,
     },
 };
 
@@ -149,7 +150,8 @@ where
             let started = app.edge().elapsed();
             let (head, body) = request.into_parts();
             let speech = self.refuse.speech(&head);
-            let (answer, standing) = match admit(&app, &head, self.class, self.knows_sessions) {
+            let admitted = admit(&app, &head, self.class, self.knows_sessions).await;
+            let (answer, standing) = match admitted {
                 Ok((caller, standing)) => (
                     (self.handler)(app.clone(), Ask { head, body: Some(body), caller, speech }).await,
                     standing,
@@ -174,34 +176,48 @@ where
 }
 
 /// Who asks, if they may ask now.
-fn admit(app: &App, head: &Parts, class: Class, knows_sessions: bool) -> Result<(Caller, Standing), Failure> {
-    let caller = identify(app, head, knows_sessions)?;
-    let standing = count(app, &caller, class)?;
+async fn admit(
+    app: &App,
+    head: &Parts,
+    class: Class,
+    knows_sessions: bool,
+) -> Result<(Caller, Standing), Failure> {
+    let caller = identify(app, head, knows_sessions).await?;
+    let standing = count(app, &caller, class).await?;
     Ok((caller, standing))
 }
 
-fn identify(app: &App, head: &Parts, knows_sessions: bool) -> Result<Caller, Failure> {
+async fn identify(app: &App, head: &Parts, knows_sessions: bool) -> Result<Caller, Failure> {
     let address = address(head, app.parts.settings.trusted_proxies);
     let key = match secret(&head.headers) {
         None if knows_sessions => cookie(&head.headers, SESSION_COOKIE).and_then(|token| app.session(token)),
         None => None,
-        Some(secret) => Some(find_key(app, secret, address)?),
+        Some(secret) => Some(find_key(app, secret, address).await?),
     };
     let token = cookie(&head.headers, DEVICE_COOKIE).or_else(|| cookie(&head.headers, FRAMED_DEVICE_COOKIE));
     let device = token.and_then(|token| read_token(app.known_device_secret()?, token));
     Ok(Caller { key, address, device })
 }
 
-fn find_key(app: &App, secret: &str, address: IpAddr) -> Result<Arc<LiveKey>, Failure> {
+async fn find_key(app: &App, secret: &str, address: IpAddr) -> Result<Arc<LiveKey>, Failure> {
     if let Some(key) = app.parts.keys.find(secret, app.edge().now()) {
         return Ok(key);
     }
-    app.parts.addresses.count(Class::Api, address)?;
+    let stranger = Caller { key: None, address, device: None };
+    count(app, &stranger, Class::Api).await?;
     Err(Failure::UnknownKey)
 }
 
-/// Counts a request against what its key or its address may do.
-pub(crate) fn count(app: &App, caller: &Caller, class: Class) -> Result<Standing, Failure> {
+/// Counts a request against what its key or its address may do: with all servers on the store where that can be done,
+/// else for this server alone.
+pub(crate) async fn count(app: &App, caller: &Caller, class: Class) -> Result<Standing, Failure> {
+    let is_limited = caller.key.as_ref().is_none_or(|live| !live.limits.are_none());
+    if is_limited
+        && app.store().shared_limits().is_some()
+        && let Some(counted) = count_together(app, caller, class).await
+    {
+        return counted;
+    }
     match &caller.key {
         Some(live) if live.limits.are_none() => Ok(Standing::new()),
         Some(live) => live.limits.count(class, app.edge().now()),

@@ -116,21 +116,21 @@ impl Limit {
     }
 
     fn used(&self, snapshot: &StateSnapshot) -> Used {
-        let remaining = u64::from(snapshot.remaining_burst_capacity());
-        Used { remaining, ..self.used_up() }.with_reset(self.rate)
+        Used::of_rate(self.name, self.rate, u64::from(snapshot.remaining_burst_capacity()))
     }
 
     fn used_up(&self) -> Used {
-        let window_seconds = u64::from(self.rate.burst).div_ceil(u64::from(self.rate.rate.max(1))).max(1);
-        let quota = u64::from(self.rate.burst);
-        Used { name: self.name, quota, window_seconds, remaining: 0, reset_seconds: 0 }.with_reset(self.rate)
+        Used::of_rate(self.name, self.rate, 0)
     }
 }
 
 impl Used {
-    fn with_reset(self, rate: Rate) -> Self {
-        let missing = self.quota.saturating_sub(self.remaining);
-        Self { reset_seconds: missing.div_ceil(u64::from(rate.rate.max(1))), ..self }
+    /// What was used of a rate that would still allow so many requests.
+    pub(crate) fn of_rate(name: &'static str, rate: Rate, remaining: u64) -> Self {
+        let (quota, a_second) = (u64::from(rate.burst), u64::from(rate.rate.max(1)));
+        let window_seconds = quota.div_ceil(a_second).max(1);
+        let reset_seconds = quota.saturating_sub(remaining).div_ceil(a_second);
+        Self { name, quota, window_seconds, remaining, reset_seconds }
     }
 }
 
@@ -148,7 +148,8 @@ struct DayQuota {
     used: Mutex<(i64, u64)>,
 }
 
-const SECONDS_PER_DAY: i64 = 86_400;
+/// A day of UTC.
+pub(crate) const SECONDS_PER_DAY: i64 = 86_400;
 
 impl KeyLimits {
     /// The limits of a plan, unused.
@@ -229,10 +230,10 @@ type AddressLimiter =
 
 /// What counts as one client: an IPv4 address, or an IPv6 network of 64 bits, which is what one household gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct AddressKey(IpAddr);
+pub(crate) struct AddressKey(IpAddr);
 
 impl AddressKey {
-    fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(address) => {
                 let network = address.to_bits() >> 64 << 64;
@@ -240,6 +241,12 @@ impl AddressKey {
             }
             address @ IpAddr::V4(_) => Self(address),
         }
+    }
+}
+
+impl fmt::Display for AddressKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
     }
 }
 

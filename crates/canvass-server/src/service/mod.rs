@@ -18,6 +18,7 @@ pub(crate) mod receipts;
 pub(crate) mod recount;
 pub(crate) mod results;
 pub(crate) mod sessions;
+pub(crate) mod sharing;
 pub(crate) mod votes;
 
 pub(crate) use caller::Caller;

@@ -5,6 +5,7 @@
 //! vote is the index (`index`); a poll's way to its own records is its list of places (`places`).
 
 mod backup;
+mod carry;
 mod checkpoint;
 mod doctor;
 mod index;
@@ -46,6 +47,7 @@ use self::{
 };
 pub use self::{
     backup::{BackedUp, BackupError, back_up},
+    carry::{CarryError, Contents, NewDirectory, has_ledger},
     doctor::{Finding, Report, examine},
     open::{OpenError, Opened},
     restore::{RestoreError, Restored, restore},

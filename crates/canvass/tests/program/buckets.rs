@@ -35,7 +35,8 @@ fn start(endpoint: &str) -> Server {
         ("AWS_SECRET_ACCESS_KEY", "secret"),
         ("AWS_REGION", "us-east-1"),
     ];
-    let server = Server::start_in(&environment, &["--export-to", "s3://program/votes"]);
+    let server =
+        Server::start_in(tempfile::tempdir().unwrap(), &environment, &["--export-to", "s3://program/votes"]);
     server.poll("p", &["A", "B"]);
     assert_eq!(server.run(&["vote", "p", "--voter", "ada", "--choice", "a"]).code, 0);
     assert_eq!(server.run(&["poll", "close", "p"]).code, 0);

@@ -57,17 +57,26 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a new data directory.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_in(&[], arguments)
+        Self::start_in(tempfile::tempdir().unwrap(), &[], arguments)
     }
 
-    /// The same in an environment.
-    pub(crate) fn start_in(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+    /// Starts a server in a directory, with an environment.
+    pub(crate) fn start_in(directory: TempDir, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
         let data = directory.path().join("data");
-        let (process, greeting) = launch(&data, "127.0.0.1:0", environment, arguments);
+        let (process, greeting) = launch(&data, "127.0.0.1:0", variables, arguments);
         let address = after(&greeting, "Canvass listens on http://").to_owned();
         let key = greeting.lines().find(|line| line.starts_with("  canvass_")).unwrap().trim().to_owned();
         Self { directory, address, key, greeting, process }
+    }
+
+    /// Starts another server where the first one's key is known already.
+    #[cfg(feature = "dynamodb")]
+    pub(crate) fn beside(first: &Self, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let (process, greeting) = launch(&data, "127.0.0.1:0", variables, arguments);
+        let address = after(&greeting, "Canvass listens on http://").to_owned();
+        Self { directory, address, key: first.key.clone(), greeting, process }
     }
 
     /// The data directory.
@@ -170,9 +179,9 @@ impl Drop for Server {
     }
 }
 
-fn launch(data: &Path, address: &str, environment: &[(&str, &str)], arguments: &[&str]) -> (Child, String) {
+fn launch(data: &Path, address: &str, variables: &[(&str, &str)], arguments: &[&str]) -> (Child, String) {
     let mut command = program();
-    command.envs(environment.iter().copied());
+    command.envs(variables.iter().copied());
     command.arg("serve").arg("--data").arg(data).args(["--listen", address, "--log", "warn"]);
     let mut process = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -243,6 +252,16 @@ impl Connection {
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
         Ok((status, String::from_utf8(body).unwrap()))
+    }
+
+    /// Reads one line of an answer that does not end.
+    #[cfg(feature = "dynamodb")]
+    pub(crate) fn line(&mut self) -> std::io::Result<String> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line)? {
+            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(line),
+        }
     }
 
     /// What comes until the server closes.

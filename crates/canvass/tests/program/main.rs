@@ -9,9 +9,12 @@ mod connections;
 mod counts;
 mod durability;
 mod dynamodb;
+#[cfg(feature = "dynamodb")]
+mod dynamodb_servers;
 mod elections;
 mod exports;
 mod first_steps;
 mod harness;
 mod imports;
+mod tls;
 mod usage;

@@ -45,11 +45,6 @@ fn exit_codes_tell_failure_from_misuse() {
         "canvass: \"localhost\" is no server address; write it as http://127.0.0.1:8080\n",
     );
     check(
-        &["results", "lunch", "--server", "https://localhost"],
-        2,
-        "canvass: https://localhost: this version speaks no https; reach the server by http, for example through ssh -L\n",
-    );
-    check(
         &["doctor", "nowhere"],
         1,
         "canvass: the data directory nowhere cannot be used: No such file or directory (os error 2)\n",

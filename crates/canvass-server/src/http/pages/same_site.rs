@@ -9,6 +9,8 @@ use axum::http::{
     request::Parts,
 };
 
+use crate::serve::UnderTls;
+
 /// Whether a form may be taken.
 pub(crate) fn is_same_site(head: &Parts) -> bool {
     let text = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap_or_default());
@@ -28,11 +30,13 @@ pub(crate) fn is_cross_origin(head: &Parts) -> bool {
     tells && !is_same_site(head)
 }
 
-/// Where the browser finds this server, such as `https://vote.example`. Whether it came by HTTPS only a trusted proxy
-/// knows: the server itself speaks HTTP.
+/// Where the browser finds this server, such as `https://vote.example`. Where the server itself speaks HTTP, only a
+/// trusted proxy knows whether the browser came by HTTPS.
 pub(crate) fn origin(head: &Parts, trusted_proxies: usize) -> String {
     let forwarded = head.headers.get("x-forwarded-proto").filter(|_| trusted_proxies > 0);
-    let scheme = if forwarded.is_some_and(|scheme| scheme == "https") { "https" } else { "http" };
+    let is_secure =
+        head.extensions.get::<UnderTls>().is_some() || forwarded.is_some_and(|scheme| scheme == "https");
+    let scheme = if is_secure { "https" } else { "http" };
     format!("{scheme}://{}", host(&head.headers).unwrap_or_default())
 }
 

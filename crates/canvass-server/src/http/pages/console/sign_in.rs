@@ -8,11 +8,11 @@ use crate::{
     app::App,
     http::{
         ask::{Ask, cookie},
-        guard::SESSION_COOKIE,
+        guard::{SESSION_COOKIE, count},
         pages::texts::PageTexts,
     },
     limits::SESSION_SECONDS_MAX,
-    service::{Failure, limiting::Class},
+    service::{Caller, Failure, limiting::Class},
 };
 
 #[derive(Template)]
@@ -47,7 +47,8 @@ pub(crate) async fn enter(app: App, mut ask: Ask) -> Result<Response, Failure> {
         Ok(token) => token,
         Err(Failure::UnknownKey) => {
             // Guessing is as slow as any other request without a key, twice over.
-            app.parts.addresses.count(Class::Api, ask.caller.address)?;
+            let stranger = Caller { key: None, device: None, ..ask.caller };
+            count(&app, &stranger, Class::Api).await?;
             let wrong = &desk.c.enter.wrong;
             return Ok(page(desk, StatusCode::UNAUTHORIZED, Some(wrong)));
         }
