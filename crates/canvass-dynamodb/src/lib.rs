@@ -4,6 +4,7 @@
 //! changes only together with how far the stream is folded into it. Everything else can be lost, repeated or reordered
 //! and the counts are still exact.
 
+mod batch;
 mod client;
 mod codes;
 mod counters;
@@ -21,7 +22,9 @@ mod stream;
 mod tables;
 mod tally;
 mod votes;
+mod writer;
 
+pub use batch::{Folded, StreamItem, StreamTally};
 pub use client::is_local;
 pub use migrate::{MigrateError, Migrated, carry_in, carry_out};
 pub use options::Options;

@@ -69,6 +69,23 @@ impl DynamoStore {
         Ok(Self { engine, runtime: Handle::current(), _tasks: tasks })
     }
 
+    /// Reaches the tables, which must be there, without asking for them, and starts no tasks: for functions, which stand
+    /// still between requests. Somebody else folds the stream, and steps that time makes due are taken where a vote needs
+    /// them and by [`take_due_steps`](Self::take_due_steps); nobody is told who watches.
+    pub async fn open_without_tasks(options: Options, clock: Arc<dyn Clock>) -> Self {
+        let (clients, names) = (Clients::new(&options).await, Names::new(&options.table_prefix));
+        let engine = Arc::new(Engine::new(clients, names, options, None, clock));
+        Self { engine, runtime: Handle::current(), _tasks: JoinSet::new() }
+    }
+
+    /// Takes the steps of all polls that time has made due: opening, closing.
+    ///
+    /// # Errors
+    /// DynamoDB does not say which are due. A step that is not taken is tried again by the next call.
+    pub async fn take_due_steps(&self) -> Result<(), StoreError> {
+        self.run(|engine| async move { engine.take_due_steps().await }).await
+    }
+
     /// Gives back the lease on the stream, so that another server can go on with the tally at once.
     pub async fn close(&self) {
         const CLOSING_WAIT_MAX: Duration = Duration::from_secs(3);

@@ -4,7 +4,7 @@
 //! counter holds how far each shard is folded into it, and each write is refused if the counter has changed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -13,22 +13,19 @@ use aws_sdk_dynamodbstreams::{
     error::ProvideErrorMetadata,
     types::{AttributeValue as StreamValue, OperationType, Shard, ShardIteratorType},
 };
-use canvass_domain::tally::parts::PartId;
 use canvass_store::StoreError;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use crate::{
     client::{Failed, Item},
-    counters::{part_sort, put_log},
-    engine::{Engine, Written, pause},
-    folding::{Counters, Streamed, Update, fold},
-    items::{PollKey, key, number, string},
+    engine::Engine,
+    folding::Streamed,
+    items::{key, number, string},
     limits::{
-        CHECKPOINTS_KEPT_SECONDS, CONFLICTS_MAX, SHARDS_LOOKED_FOR, STREAM_READS_MAX, STREAM_RECORDS_MAX,
-        WRITES_AT_ONCE_MAX,
+        CHECKPOINTS_KEPT_SECONDS, SHARDS_LOOKED_FOR, STREAM_READS_MAX, STREAM_RECORDS_MAX, WRITES_AT_ONCE_MAX,
     },
+    writer::{Cut, Writer},
 };
 
 /// Where the lease and the places in the stream are kept.
@@ -55,7 +52,7 @@ pub(crate) struct Task {
     shards: BTreeMap<String, Option<String>>,
     looked_at: Option<Instant>,
     progress: BTreeMap<String, Progress>,
-    counters: FxHashMap<(PollKey, PartId), Counters>,
+    writer: Writer,
     lease: Lease,
 }
 
@@ -77,28 +74,15 @@ struct Batch {
     is_closed: bool,
 }
 
-/// Why a turn did not come to its end.
-enum Cut {
-    /// Somebody else folds, or something is in the way; what was read is read again.
-    Lost,
-    Store(StoreError),
-}
-
-impl From<StoreError> for Cut {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 impl Task {
     pub(crate) fn new(engine: Arc<Engine>, stream: String) -> Self {
         Self {
+            writer: Writer::new(Arc::clone(&engine), true),
             engine,
             stream,
             shards: BTreeMap::new(),
             looked_at: None,
             progress: BTreeMap::new(),
-            counters: FxHashMap::default(),
             lease: Lease::default(),
         }
     }
@@ -132,7 +116,7 @@ impl Task {
     /// Forgets what may not be so any more.
     fn start_over(&mut self) {
         self.lease = Lease::default();
-        self.counters.clear();
+        self.writer.forget();
         self.looked_at = None;
         self.progress.clear();
     }
@@ -152,7 +136,8 @@ impl Task {
             let records: Vec<Streamed> =
                 batches.iter().flat_map(|batch| batch.records.iter().cloned()).collect();
             let read = records.len();
-            self.write(&records).await?;
+            let finished = self.finished_long_ago();
+            self.writer.write(&records, &finished).await?;
             let is_full =
                 batches.iter().any(|batch| batch.records.len() == STREAM_RECORDS_MAX.unsigned_abs() as usize);
             let has_ended = self.advance(batches);
@@ -188,21 +173,7 @@ impl Task {
         if self.looked_at.is_some_and(|at| at.elapsed() < SHARDS_LOOKED_FOR) {
             return Ok(());
         }
-        let request = self.engine.clients.streams.describe_stream().stream_arn(&self.stream);
-        let (mut found, mut from) = (BTreeMap::new(), None);
-        loop {
-            let page = request.clone().set_exclusive_start_shard_id(from);
-            let page = self.engine.clients.read(|| page.clone().send()).await?;
-            let description = page.stream_description;
-            let shards = description.as_ref().map_or(&[][..], |description| description.shards());
-            let named = |shard: &Shard| Some((shard.shard_id.clone()?, shard.parent_shard_id.clone()));
-            found.extend(shards.iter().filter_map(named));
-            from = description.and_then(|description| description.last_evaluated_shard_id);
-            if from.is_none() {
-                break;
-            }
-        }
-        self.shards = found;
+        self.shards = shards(&self.engine, &self.stream).await?;
         self.progress.retain(|shard, _| self.shards.contains_key(shard));
         self.looked_at = Some(Instant::now());
         Ok(())
@@ -299,117 +270,13 @@ impl Task {
         has_ended
     }
 
-    /// Writes what records add to the counters: the counts of a poll after its other parts.
-    async fn write(&mut self, records: &[Streamed]) -> Result<(), Cut> {
-        let updates = fold(records);
-        let (counts, parts): (Vec<_>, Vec<_>) =
-            updates.into_iter().partition(|((_, part), _)| *part == PartId::Counts);
-        for updates in [parts, counts] {
-            let known = |id: &(PollKey, PartId)| self.counters.get(id).cloned();
-            let prepared: Vec<_> = updates.into_iter().map(|(id, update)| (known(&id), id, update)).collect();
-            let written = stream::iter(prepared)
-                .map(|(known, (poll, part), update)| self.write_part(poll, part, update, known))
-                .buffer_unordered(WRITES_AT_ONCE_MAX)
-                .try_collect::<Vec<_>>()
-                .await?;
-            self.counters.extend(written);
-        }
-        self.forget_old_hours();
-        Ok(())
-    }
-
-    /// Counters that are not needed any more need no memory.
-    fn forget_old_hours(&mut self) {
-        const COUNTERS_KEPT_MAX: usize = 10_000;
-        if self.counters.len() > COUNTERS_KEPT_MAX {
-            self.counters.clear();
-        }
-    }
-
-    async fn write_part(
-        &self,
-        poll: PollKey,
-        part: PartId,
-        mut update: Update,
-        known: Option<Counters>,
-    ) -> Result<((PollKey, PartId), Counters), Cut> {
-        let mut before = match known {
-            Some(known) => Some(known),
-            None => self.read_part(&poll, part).await?,
-        };
-        let mut tries = 0;
-        while !update.is_done() {
-            let mut ahead = update.clone();
-            let counted = before.clone().unwrap_or_default();
-            let Some(mut folded) = ahead.take(part, &counted) else {
-                update = ahead;
-                continue;
-            };
-            self.drop_finished(&mut folded.counters);
-            let put = folded.counters.put(
-                &self.engine.names.tally,
-                &poll,
-                part,
-                before.as_ref().map(|counters| counters.records),
-            );
-            let written = if folded.ballots.is_empty() {
-                self.put_counters(put).await?
-            } else {
-                let log = put_log(&self.engine.names.tally, &poll, counted.records, folded.ballots);
-                self.engine.transact(vec![put, log]).await?
-            };
-            match written {
-                Written::Done => {
-                    update = ahead;
-                    before = Some(folded.counters);
-                }
-                Written::InTheWay => {
-                    // A step in the poll's life, or another server. What counts is in the item.
-                    tries += 1;
-                    if tries > CONFLICTS_MAX || !self.still_has_lease().await? {
-                        return Err(Cut::Lost);
-                    }
-                    pause().await;
-                    before = self.read_part(&poll, part).await?;
-                }
-            }
-        }
-        Ok(((poll, part), before.unwrap_or_default()))
-    }
-
-    async fn read_part(&self, poll: &PollKey, part: PartId) -> Result<Option<Counters>, StoreError> {
-        let item = self.engine.get(&self.engine.names.tally, poll.to_string(), part_sort(part)).await?;
-        item.as_ref().map(Counters::decode).transpose()
-    }
-
-    async fn put_counters(&self, put: aws_sdk_dynamodb::types::Put) -> Result<Written, StoreError> {
-        let request = self
-            .engine
-            .clients
-            .tables
-            .put_item()
-            .table_name(put.table_name)
-            .set_item(Some(put.item))
-            .set_condition_expression(put.condition_expression)
-            .set_expression_attribute_values(put.expression_attribute_values);
-        match self.engine.clients.ask(|| request.clone().send()).await {
-            Ok(_) => Ok(Written::Done),
-            // If nobody knows, it may be written: then the next try finds the checkpoint in it.
-            Err(Failed::Unknown | Failed::Service(PutItemError::ConditionalCheckFailedException(_))) => {
-                Ok(Written::InTheWay)
-            }
-            Err(failed) => Err(failed.into_store_error()),
-        }
-    }
-
-    /// Checkpoints of shards that ended long ago take room in every counter.
-    fn drop_finished(&self, counters: &mut Counters) {
+    /// Checkpoints of shards that ended long ago take room in every counter. One that is not known here may be in another
+    /// server's hands.
+    fn finished_long_ago(&self) -> BTreeSet<String> {
         let until = self.engine.now().seconds() - CHECKPOINTS_KEPT_SECONDS;
-        counters.checkpoints.retain(|shard, _| {
-            let progress = self.progress.iter().find(|(known, _)| short(known) == shard);
-            // One that is not known here may be in another server's hands.
-            progress.is_none_or(|(_, progress)| progress.finished_at.is_none_or(|at| at > until))
-        });
+        let finished = |progress: &Progress| progress.finished_at.is_some_and(|at| at <= until);
+        let shards = self.progress.iter().filter(|(_, progress)| finished(progress));
+        shards.map(|(shard, _)| short(shard).to_owned()).collect()
     }
 
     /// Takes, keeps or waits for the lease. Whether this server has it.
@@ -421,7 +288,7 @@ impl Task {
         let item = self.engine.get(&self.engine.names.tally, LEASE[0], LEASE[1]).await?;
         let beat = item.as_ref().map(|item| crate::items::whole::<u64>(item, "beat")).transpose()?;
         let owner = item.as_ref().and_then(|item| item.get("owner")?.as_s().ok());
-        let is_mine = owner == Some(&self.owner());
+        let is_mine = owner == Some(&own_name(&self.engine));
         if !(is_mine && self.lease.is_held) {
             self.lease.is_held = false;
             let is_free = is_mine || owner.is_some_and(String::is_empty);
@@ -436,9 +303,9 @@ impl Task {
                 }
             }
             self.progress = item.as_ref().map(places).unwrap_or_default();
-            self.counters.clear();
+            self.writer.forget();
         }
-        let is_written = self.write_lease(beat, &self.owner()).await?;
+        let is_written = self.write_lease(beat, &own_name(&self.engine)).await?;
         if is_written && !is_mine {
             tracing::info!("this server folds the stream of votes");
         }
@@ -447,25 +314,14 @@ impl Task {
         Ok(is_written)
     }
 
-    async fn still_has_lease(&self) -> Result<bool, StoreError> {
-        let item = self.engine.get(&self.engine.names.tally, LEASE[0], LEASE[1]).await?;
-        Ok(item
-            .and_then(|item| item.get("owner")?.as_s().ok().cloned())
-            .is_none_or(|owner| owner == self.owner()))
-    }
-
     /// Lets another server take over at once.
     async fn release_lease(&self) -> Result<(), StoreError> {
-        if self.lease.is_held && self.still_has_lease().await? {
+        if self.lease.is_held && still_has_lease(&self.engine).await? {
             let item = self.engine.get(&self.engine.names.tally, LEASE[0], LEASE[1]).await?;
             let beat = item.as_ref().map(|item| crate::items::whole::<u64>(item, "beat")).transpose()?;
             self.write_lease(beat, "").await?;
         }
         Ok(())
-    }
-
-    fn owner(&self) -> String {
-        canvass_domain::record::hexadecimal(&self.engine.options.instance)
     }
 
     async fn write_lease(&self, beat: Option<u64>, owner: &str) -> Result<bool, StoreError> {
@@ -496,6 +352,39 @@ impl Task {
     }
 }
 
+/// The shards that a stream still tells of, each with its parent.
+pub(crate) async fn shards(
+    engine: &Engine,
+    stream: &str,
+) -> Result<BTreeMap<String, Option<String>>, StoreError> {
+    let request = engine.clients.streams.describe_stream().stream_arn(stream);
+    let (mut found, mut from) = (BTreeMap::new(), None);
+    loop {
+        let page = request.clone().set_exclusive_start_shard_id(from);
+        let page = engine.clients.read(|| page.clone().send()).await?;
+        let description = page.stream_description;
+        let shards = description.as_ref().map_or(&[][..], |description| description.shards());
+        let named = |shard: &Shard| Some((shard.shard_id.clone()?, shard.parent_shard_id.clone()));
+        found.extend(shards.iter().filter_map(named));
+        from = description.and_then(|description| description.last_evaluated_shard_id);
+        if from.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+/// Whether no other server has taken over.
+pub(crate) async fn still_has_lease(engine: &Engine) -> Result<bool, StoreError> {
+    let item = engine.get(&engine.names.tally, LEASE[0], LEASE[1]).await?;
+    Ok(item
+        .and_then(|item| item.get("owner")?.as_s().ok().cloned())
+        .is_none_or(|held| held == own_name(engine)))
+}
+
+fn own_name(engine: &Engine) -> String {
+    canvass_domain::record::hexadecimal(&engine.options.instance)
+}
+
 fn places(item: &Item) -> BTreeMap<String, Progress> {
     let mut progress: BTreeMap<String, Progress> = BTreeMap::new();
     for (name, value) in item {
@@ -510,7 +399,7 @@ fn places(item: &Item) -> BTreeMap<String, Progress> {
 }
 
 /// A shard's name without what all have in common.
-fn short(shard: &str) -> &str {
+pub(crate) fn short(shard: &str) -> &str {
     shard.strip_prefix("shardId-").unwrap_or(shard)
 }
 

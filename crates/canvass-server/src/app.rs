@@ -48,6 +48,9 @@ pub struct Settings {
     pub webhook_private_addresses: bool,
     /// When alarms begin; each name once.
     pub alarms: Vec<AlarmRule>,
+    /// Whether answers cannot go on: then the stream of results ends with the newest, watchers come again and again, and
+    /// caches may keep results for a second.
+    pub short_polling: bool,
     /// Time that a body may take to arrive.
     pub body_wait_max: Duration,
     /// Time that a batch may go without sending anything.
@@ -65,6 +68,7 @@ impl Default for Settings {
             address_reads: Some(limits::ADDRESS_READS),
             webhook_private_addresses: false,
             alarms: Vec::new(),
+            short_polling: false,
             body_wait_max: limits::BODY_WAIT_MAX,
             batch_wait_max: limits::BATCH_WAIT_MAX,
         }
@@ -158,6 +162,11 @@ impl App {
         let keys = self.store().keys().await?;
         keys.into_iter().for_each(|key| self.parts.keys.put(key));
         Ok(())
+    }
+
+    /// Votes since the start by what became of them: cast, changed, withdrawn, and why not. The names are always the same.
+    pub fn vote_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.parts.metrics.votes.counts()
     }
 
     /// Ends the streams of live results, for a server that stops: the other requests in flight end by themselves.

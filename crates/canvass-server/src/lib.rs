@@ -14,6 +14,6 @@ mod service;
 
 pub use app::{App, Settings};
 pub use edge::{Edge, SystemEdge};
-pub use http::{PeerAddress, openapi, router};
+pub use http::{PeerAddress, answer_too_large, openapi, router};
 pub use origins::{Origins, OriginsError};
 pub use service::alarms::{AlarmFigure, AlarmNotice, AlarmRule};

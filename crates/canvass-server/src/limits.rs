@@ -120,6 +120,10 @@ pub const LIVE_HEARTBEAT: Duration = Duration::from_secs(15);
 pub const LIVE_LIFETIME_MAX: Duration = Duration::from_mins(15);
 /// How long a watcher is asked to wait at most before it connects again.
 pub const LIVE_RETRY_MAX: Duration = Duration::from_secs(3);
+/// How long a watcher is asked to wait where streams end at once.
+pub const SHORT_POLLING_PAUSE: Duration = Duration::from_secs(2);
+/// How long a cache may keep results there.
+pub const SHORT_POLLING_CACHE_SECONDS: u32 = 1;
 /// Streams of live results at once; more are told 503. The other connections are left for votes.
 pub const WATCHERS_MAX: usize = 15_000;
 /// Pixels that an embedded poll is wide at most.

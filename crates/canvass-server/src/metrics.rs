@@ -80,6 +80,11 @@ impl VoteFigures {
             .for_each(|(outcome, count)| self.add(outcome, count));
     }
 
+    /// The counts so far, each with its outcome's name.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        VOTE_OUTCOMES.into_iter().zip(self.0.iter().map(read))
+    }
+
     fn add(&self, outcome: usize, count: u64) {
         self.0[outcome].fetch_add(count, Ordering::Relaxed);
     }
@@ -256,8 +261,8 @@ impl Metrics {
     fn render_votes(&self, text: &mut String) {
         line(text, format_args!("# HELP canvass_votes_total Votes by what became of them."));
         line(text, format_args!("# TYPE canvass_votes_total counter"));
-        for (name, count) in VOTE_OUTCOMES.iter().zip(&self.votes.0) {
-            line(text, format_args!("canvass_votes_total{{outcome=\"{name}\"}} {}", read(count)));
+        for (name, count) in self.votes.counts() {
+            line(text, format_args!("canvass_votes_total{{outcome=\"{name}\"}} {count}"));
         }
     }
 

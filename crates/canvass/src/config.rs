@@ -361,6 +361,7 @@ impl Settings {
             alarms: self.alarm_rules().unwrap_or_default(),
             address_votes: self.address_votes.0,
             address_reads: self.address_reads.0,
+            short_polling: false,
             body_wait_max: seconds(self.body_seconds),
             batch_wait_max: seconds(self.batch_seconds),
         }

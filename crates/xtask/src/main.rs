@@ -11,6 +11,7 @@ mod compare;
 mod deployment;
 mod dynamodb;
 mod fault;
+mod functions;
 mod http;
 mod load;
 mod machine;
@@ -63,6 +64,10 @@ enum Command {
     Compare(compare::CompareOptions),
     /// Measures speed and size; builds with --release.
     Bench(bench::BenchOptions),
+    /// Builds the functions for AWS Lambda and packs each as it is deployed, with checksums.
+    Package,
+    /// The same, and measures how soon each answers after it was started.
+    Functions,
     /// A server to compare with.
     #[command(hide = true)]
     BenchServer(bench::servers::BenchServerOptions),
@@ -91,6 +96,8 @@ fn run(command: Command) -> Outcome {
         Command::Watching => watching::test(),
         Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),
+        Command::Package => functions::package().map(|_| ()),
+        Command::Functions => functions::measure(),
         Command::BenchServer(options) => bench::servers::serve(&options),
     }
 }

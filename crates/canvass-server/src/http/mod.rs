@@ -34,6 +34,7 @@ use axum::{
 
 pub use guard::PeerAddress;
 pub use openapi::openapi;
+pub use problem::answer_too_large;
 
 use crate::{
     app::App,

@@ -104,6 +104,8 @@ kinds! {
         "`If-Match` names another version than the poll's. Read the poll again and send the ETag it has now."
     BodyTooLarge 413 "body-too-large" "The body is too large"
         "A vote and each line of a batch may have 64 KiB, another JSON body 1 MiB. A batch may have any number of lines."
+    AnswerTooLarge 422 "answer-too-large" "The answer is too large"
+        "Where the server runs as functions, it cannot send more than a few megabytes at once. What was asked for is done. Ask for less, or have polls exported by the schedule, which has no such limit."
     UnsupportedMediaType 415 "unsupported-media-type" "The body is of another type"
         "Send JSON as `Content-Type: application/json`, and a batch as `application/x-ndjson`."
     InvalidRequest 422 "invalid-request" "The request asks for what is not allowed"
@@ -146,6 +148,7 @@ impl Kind {
             Failure::PreconditionFailed { .. } => Self::PreconditionFailed,
             Failure::RecountDiffers => Self::RecountDiffers,
             Failure::TooLarge(_) => Self::BodyTooLarge,
+            Failure::AnswerTooLarge(_) => Self::AnswerTooLarge,
             Failure::WrongMediaType(_) => Self::UnsupportedMediaType,
             Failure::FormatNotOffered | Failure::FormatTooNarrow(_) => Self::FormatNotOffered,
             Failure::Limited(limited) if limited.by_day => Self::QuotaExceeded,
@@ -202,6 +205,11 @@ pub(crate) fn refuse(failure: &Failure) -> Response {
         headers.insert(RETRY_AFTER, wait.as_secs().max(1).into());
     }
     response
+}
+
+/// What is answered instead of an answer of more bytes than can be sent, by whoever knows how many can.
+pub fn answer_too_large(bytes_max: usize) -> Response {
+    refuse(&Failure::AnswerTooLarge(bytes_max))
 }
 
 /// What is answered where there is no route.

@@ -21,6 +21,7 @@ use crate::{
         openapi::{CountProblems, ReadProblems},
         reply,
     },
+    limits::SHORT_POLLING_CACHE_SECONDS,
     service::{
         Failure,
         recount::RecountView,
@@ -59,7 +60,7 @@ pub(crate) async fn read_results(app: App, mut ask: Ask) -> Result<Response, Fai
     let (json, sequence) = app.results_json(&seen).await?;
     let tag = tag(&seen, sequence);
     let mut response = reply::json_bytes(StatusCode::OK, json);
-    mark(&mut response, &seen, &tag);
+    mark(&mut response, &app, &seen, &tag);
     Ok(if ask.has(&tag) { reply::not_modified(&response) } else { response })
 }
 
@@ -78,7 +79,7 @@ pub(crate) async fn read_breakdown(app: App, mut ask: Ask) -> Result<Response, F
     let by = query.by.as_deref().ok_or_else(|| Failure::invalid("by", "say which dimension"))?;
     let seen = see(&app, &mut ask, &query).await?;
     let view = app.breakdown(&seen, by)?;
-    Ok(answer_derived(&ask, &seen, &view))
+    Ok(answer_derived(&app, &ask, &seen, &view))
 }
 
 /// Read the votes over time
@@ -97,7 +98,7 @@ pub(crate) async fn read_timeline(app: App, mut ask: Ask) -> Result<Response, Fa
     };
     let seen = see(&app, &mut ask, &query).await?;
     let view = seen.timeline(width)?;
-    Ok(answer_derived(&ask, &seen, &view))
+    Ok(answer_derived(&app, &ask, &seen, &view))
 }
 
 /// Fold the ledger again and compare
@@ -130,17 +131,25 @@ fn tag(seen: &Seen, sequence: Sequence) -> String {
     if seen.visible { format!("\"{sequence}\"") } else { format!("\"{sequence}-turnout\"") }
 }
 
-fn mark(response: &mut Response, seen: &Seen, tag: &str) {
-    let caching = if seen.restricted { "private, no-cache" } else { "no-cache" };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+fn mark(response: &mut Response, app: &App, seen: &Seen, tag: &str) {
+    let caching = match (seen.restricted, app.parts.settings.short_polling) {
+        (true, _) => HeaderValue::from_static("private, no-cache"),
+        (false, false) => HeaderValue::from_static("no-cache"),
+        (false, true) => caching_for(SHORT_POLLING_CACHE_SECONDS),
+    };
+    response.headers_mut().insert(CACHE_CONTROL, caching);
     if let Ok(tag) = HeaderValue::try_from(tag) {
         response.headers_mut().insert(ETAG, tag);
     }
 }
 
-fn answer_derived<T: serde::Serialize>(ask: &Ask, seen: &Seen, view: &T) -> Response {
+fn caching_for(seconds: u32) -> HeaderValue {
+    HeaderValue::try_from(format!("public, max-age={seconds}")).expect("a number is no control character")
+}
+
+fn answer_derived<T: serde::Serialize>(app: &App, ask: &Ask, seen: &Seen, view: &T) -> Response {
     let tag = tag(seen, seen.snapshot.tally.sequence);
     let mut response = reply::json(StatusCode::OK, view);
-    mark(&mut response, seen, &tag);
+    mark(&mut response, app, seen, &tag);
     if ask.has(&tag) { reply::not_modified(&response) } else { response }
 }

@@ -1,6 +1,6 @@
 //! The stream of live results, as server-sent events (HTML Living Standard, section 9.2).
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     body::Body,
@@ -14,7 +14,7 @@ use futures_util::stream::unfold;
 use crate::{
     app::App,
     http::{ask::Ask, openapi::ReadProblems, reply, results::see},
-    limits::LIVE_RETRY_MAX,
+    limits::{LIVE_RETRY_MAX, SHORT_POLLING_PAUSE},
     service::{
         Failure,
         live::{Told, Watcher},
@@ -26,7 +26,7 @@ use crate::{
 /// Server-sent events named `results`: the results as `GET …/results` answers them, whole each time, with their
 /// sequence as `id`, at most ten a second. A slow reader skips to the newest. The stream ends after a quarter of an
 /// hour at most, and when the server stops; connect again with `Last-Event-ID`, as browsers do by themselves, after the
-/// time that the field `retry` asks for.
+/// time that the field `retry` asks for. Where the server runs as functions, each stream ends with its first event.
 #[utoipa::path(get, path = "/v1/polls/{poll}/results/stream", tag = "results",
     params(("poll" = String, Path, description = "The poll's id"),
         ("voter" = Option<String>, Query, description = "In a poll whose results are for those who have voted: the voter to show them to (scope votes:read)"),
@@ -38,8 +38,12 @@ pub(crate) async fn stream_results(app: App, mut ask: Ask) -> Result<Response, F
     let query = ask.query()?;
     let seen = see(&app, &mut ask, &query).await?;
     let known = ask.header("last-event-id").and_then(|id| id.parse().ok()).map(Sequence);
+    if app.parts.settings.short_polling {
+        let newest = app.newest(&seen, known).await?.unwrap_or_default();
+        return Ok(answer([retry(SHORT_POLLING_PAUSE).as_bytes(), &newest].concat()));
+    }
     let watcher = app.watch(&seen, known)?;
-    let retry = format!("retry: {}\n\n", app.spread(LIVE_RETRY_MAX).as_millis());
+    let retry = retry(app.spread(LIVE_RETRY_MAX));
     let events = unfold((Some(Bytes::from(retry)), watcher), |(first, mut watcher)| async move {
         let event = match first {
             Some(first) => first,
@@ -47,12 +51,20 @@ pub(crate) async fn stream_results(app: App, mut ask: Ask) -> Result<Response, F
         };
         Some((Ok::<_, Infallible>(event), (None, watcher)))
     });
-    let mut response =
-        reply::of(StatusCode::OK, HeaderValue::from_static("text/event-stream"), Body::from_stream(events));
+    Ok(answer(Body::from_stream(events)))
+}
+
+/// Asks a watcher to wait so long before it connects again.
+fn retry(pause: Duration) -> String {
+    format!("retry: {}\n\n", pause.as_millis())
+}
+
+fn answer(events: impl Into<Body>) -> Response {
+    let mut response = reply::of(StatusCode::OK, HeaderValue::from_static("text/event-stream"), events);
     response.headers_mut().insert(CACHE_CONTROL, reply::NO_STORE);
     // Some proxies would hold events back until they have many.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
 async fn next_event(watcher: &mut Watcher) -> Option<Bytes> {

@@ -74,6 +74,9 @@ pub(crate) enum Failure {
     /// The body is too large.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
+    /// The answer is larger than what this server can send at once.
+    #[error("the answer is larger than {0} bytes")]
+    AnswerTooLarge(usize),
     /// The body is of another type.
     #[error("send the body as `Content-Type: {0}`")]
     WrongMediaType(&'static str),

@@ -152,6 +152,20 @@ impl App {
         })
     }
 
+    /// The newest results as the only event, for streams that end at once; nothing if the caller has seen them.
+    ///
+    /// # Errors
+    /// Counting takes too long.
+    pub(crate) async fn newest(
+        &self,
+        seen: &Seen,
+        known: Option<Sequence>,
+    ) -> Result<Option<Bytes>, Failure> {
+        let (json, sequence) = self.results_json(seen).await?;
+        let is_known = !seen.restricted && known == Some(sequence);
+        Ok((!is_known).then(|| event(sequence, &json)))
+    }
+
     /// Three quarters of a time to all of it, by chance: what ends many streams at once must not bring them all back
     /// at once.
     pub(crate) fn spread(&self, time: Duration) -> Duration {
@@ -250,8 +264,8 @@ impl Broadcast {
     }
 }
 
-/// The JSON holds no line's end: those in texts are escaped.
-fn event(sequence: Sequence, json: &[u8]) -> Bytes {
+/// Results as an event. The JSON holds no line's end: those in texts are escaped.
+pub(crate) fn event(sequence: Sequence, json: &[u8]) -> Bytes {
     let mut event = format!("event: results\nid: {sequence}\ndata: ").into_bytes();
     event.extend_from_slice(json);
     event.extend_from_slice(b"\n\n");

@@ -1,4 +1,5 @@
-//! A world with its own time and randomness, and a script language to ask it: one line a request.
+//! A world with its own time and randomness, and a script language to ask it: one line a request. Where its requests are
+//! answered says the module `place`: here, or where the tests of the functions send them.
 //!
 //! Lines of a script:
 //! - `GET /path`, or with a body, `POST /path {"json": 1}`; `⏎` in a body stands for a line's end
@@ -28,13 +29,15 @@ use axum::{
     http::{HeaderMap, Request, StatusCode},
 };
 use canvass_domain::Timestamp;
-use canvass_server::{App, Edge, Settings, router};
+use canvass_server::{App, Edge, Settings};
 use canvass_store::{
     Store,
     local::{LocalOptions, LocalStore},
 };
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
+
+use crate::place;
 
 /// The admin key of every world.
 pub(crate) const ADMIN: &str = "admin-secret-of-the-tests";
@@ -152,6 +155,7 @@ impl World {
         settings: Settings,
     ) -> Self {
         let settings = Settings { admin_key: Some(ADMIN.to_owned()), ..settings };
+        let chosen = settings.clone();
         let app = App::new(wrapped, edge.clone(), settings);
         assert_eq!(
             app.bootstrap().await.expect("a fresh store"),
@@ -159,7 +163,7 @@ impl World {
             "the key was chosen, so none is shown"
         );
         Self {
-            router: router(app.clone()),
+            router: place::router(&app, &chosen).await,
             app,
             edge,
             store,
@@ -196,9 +200,7 @@ impl World {
     }
 
     pub(crate) fn compare(&self, name: &str) {
-        insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
-            insta::assert_snapshot!(name, self.transcript);
-        });
+        place::compare(name, &self.transcript);
     }
 
     async fn step(&mut self, line: &str) {
@@ -212,7 +214,7 @@ impl World {
             "cookie" => self.cookies.clear(),
             "wait" => {
                 self.note(&format!("\nwait {rest}\n"));
-                self.edge.wait(rest.parse().expect("seconds"));
+                place::wait(&self.edge, rest.parse().expect("seconds"));
             }
             "with" => {
                 let (name, value) = rest.split_once(": ").expect("name: value");

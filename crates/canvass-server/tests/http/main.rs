@@ -13,6 +13,7 @@ mod keys;
 mod limits;
 mod methods;
 mod pages;
+mod place;
 mod polls;
 mod results;
 mod stream;

@@ -1,0 +1,196 @@
+//! The functions over tables of their own in DynamoDB Local: their programs, API Gateway in front, the stream between.
+
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use canvass_dynamodb::{Options, create_tables};
+use serde_json::{Value, json};
+
+use crate::{
+    emulator::{Lambda, Outcome},
+    gateway::{Api, STAGE, open},
+    harness::ADMIN,
+    http::{Message, ask, serve},
+    stream::{Stream, TALLY_AGE_MAX, event},
+};
+
+/// Names a folder with other builds of the programs than this test's.
+const PROGRAMS: &str = "CANVASS_TEST_FUNCTIONS";
+const SECRET_NAME: &str = "arn:aws:secretsmanager:local:000000000000:secret:admin-key";
+
+/// The functions' programs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Program {
+    Api,
+    Tally,
+    Export,
+}
+
+impl Program {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Tally => "tally",
+            Self::Export => "export",
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test's edge")]
+    pub(crate) fn path(self) -> PathBuf {
+        let built = match self {
+            Self::Api => env!("CARGO_BIN_EXE_api"),
+            Self::Tally => env!("CARGO_BIN_EXE_tally"),
+            Self::Export => env!("CARGO_BIN_EXE_export"),
+        };
+        std::env::var_os(PROGRAMS).map_or_else(|| built.into(), |folder| Path::new(&folder).join(self.name()))
+    }
+}
+
+/// Where DynamoDB Local is.
+#[expect(clippy::disallowed_methods, reason = "a test's edge")]
+pub(crate) fn endpoint() -> String {
+    std::env::var("CANVASS_TEST_DYNAMODB").unwrap_or_else(|_| {
+        panic!("CANVASS_TEST_DYNAMODB does not say where DynamoDB Local is; `cargo xtask test` starts it and sets it")
+    })
+}
+
+/// A number that no other test draws.
+pub(crate) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// What the functions' environment says.
+pub(crate) struct Variables {
+    pub(crate) prefix: String,
+    pub(crate) implicit_polls: bool,
+    pub(crate) export_to: String,
+}
+
+impl Default for Variables {
+    fn default() -> Self {
+        Self { prefix: format!("t{:016x}", random()), implicit_polls: false, export_to: String::new() }
+    }
+}
+
+/// The functions, and what is around them.
+pub(crate) struct Functions {
+    pub(crate) api: Arc<Lambda>,
+    pub(crate) gateway: SocketAddr,
+    pub(crate) tally: Lambda,
+    pub(crate) stream: Stream,
+    variables: Variables,
+    secrets: SocketAddr,
+}
+
+impl Functions {
+    /// Makes tables, and starts `api` and `tally` on them.
+    pub(crate) async fn start(variables: Variables, kind: Api) -> Self {
+        let endpoint = endpoint();
+        let usual = Options::new(&variables.prefix, Some(endpoint.clone()), [1; 16]);
+        let patient = Options { attempt_wait_max: Duration::from_secs(10), ..usual };
+        create_tables(&patient).await.expect("tables");
+        let stream = Stream::open(&endpoint, &format!("{}-votes", variables.prefix)).await;
+        let secrets = serve(secret).expect("a free port");
+        let api = Arc::new(launch(Program::Api, &variables, secrets));
+        let gateway = open(Arc::clone(&api), kind);
+        let tally = launch(Program::Tally, &variables, secrets);
+        Self { api, gateway, tally, stream, variables, secrets }
+    }
+
+    /// Starts `tally` anew.
+    pub(crate) fn restart_tally(&mut self) {
+        self.tally = self.launch(Program::Tally);
+    }
+
+    /// Starts a function.
+    pub(crate) fn launch(&self, program: Program) -> Lambda {
+        launch(program, &self.variables, self.secrets)
+    }
+
+    /// Calls the function `export` once, in a program of its own; again where a busy machine did not answer it in time,
+    /// as Lambda does.
+    pub(crate) fn export(&self) -> Value {
+        const TRIES_MAX: usize = 5;
+        let export = self.launch(Program::Export);
+        let mut outcome = Outcome::Died;
+        for _ in 0..TRIES_MAX {
+            outcome = export.invoke(b"{\"source\":\"aws.scheduler\"}");
+            if !matches!(&outcome, Outcome::Error(error) if error.contains("DynamoDB does not answer")) {
+                break;
+            }
+        }
+        answer(outcome, &export)
+    }
+
+    /// Has all that the stream tells counted, and waits until readers see it.
+    pub(crate) async fn count(&mut self) {
+        let mut has_counted = false;
+        for (shard, records) in self.stream.read().await {
+            let told = self.fold(&shard, &records);
+            assert_eq!(told, json!({"state": {"kept": "as it came"}, "batchItemFailures": []}));
+            has_counted = true;
+        }
+        if has_counted {
+            tokio::time::sleep(TALLY_AGE_MAX).await;
+        }
+    }
+
+    /// Hands `tally` a batch.
+    pub(crate) fn fold(&self, shard: &str, records: &[Value]) -> Value {
+        answer(self.tally.invoke(event(shard, records).to_string().as_bytes()), &self.tally)
+    }
+
+    /// Asks the API as its administrator; answers with status and body.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let kind = if path.ends_with("/batch") { "application/x-ndjson" } else { "application/json" };
+        let message = Message::new(format!("{method} /{STAGE}{path} HTTP/1.1"), body)
+            .with("host", "api.test")
+            .with("x-api-key", ADMIN)
+            .with("content-type", kind);
+        let answer = ask(self.gateway, &message).expect("an answer");
+        let status = answer.target().parse().expect("a status");
+        (status, String::from_utf8_lossy(&answer.body).into_owned())
+    }
+
+    /// Asks for JSON that must come.
+    pub(crate) fn json(&self, method: &str, path: &str, body: &str) -> Value {
+        let (status, text) = self.ask(method, path, body);
+        assert!((200..300).contains(&status), "{method} {path}: {status} {text}\n{}", self.api.printed());
+        serde_json::from_str(&text).expect("JSON")
+    }
+}
+
+fn answer(outcome: Outcome, lambda: &Lambda) -> Value {
+    match outcome {
+        Outcome::Answer(answer) => serde_json::from_slice(&answer).expect("JSON"),
+        failed => panic!("{failed:?}\n{}", lambda.printed()),
+    }
+}
+
+fn launch(program: Program, variables: &Variables, secrets: SocketAddr) -> Lambda {
+    let Variables { prefix, implicit_polls, export_to } = variables;
+    let (endpoint, secrets) = (endpoint(), format!("http://{secrets}"));
+    let mut given = vec![("CANVASS_TABLE_PREFIX", prefix.as_str()), ("AWS_ENDPOINT_URL_DYNAMODB", &endpoint)];
+    given.push(("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", &endpoint));
+    given.push(("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets));
+    given.push(("CANVASS_ADMIN_KEY_SECRET", SECRET_NAME));
+    given.push(("CANVASS_EXPORT_TO", if export_to.is_empty() { "exports" } else { export_to }));
+    if *implicit_polls {
+        given.push(("CANVASS_IMPLICIT_POLLS", "true"));
+    }
+    Lambda::start(&program.path(), &given).expect("the program starts")
+}
+
+/// Secrets Manager as far as it is asked here.
+fn secret(request: Message) -> Message {
+    let asked: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    assert_eq!(request.field("x-amz-target"), Some("secretsmanager.GetSecretValue"));
+    assert_eq!(asked["SecretId"], SECRET_NAME);
+    let told = json!({"ARN": SECRET_NAME, "Name": "admin-key", "SecretString": ADMIN});
+    Message::new("HTTP/1.1 200 OK", told.to_string()).with("content-type", "application/x-amz-json-1.1")
+}
