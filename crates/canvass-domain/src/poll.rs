@@ -77,7 +77,6 @@ pub enum PersonalData {
 
 impl PersonalData {
     /// Whether votes still tell of persons.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
     pub const fn is_kept(&self) -> bool {
         matches!(self, Self::Kept)
     }

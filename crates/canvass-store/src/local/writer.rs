@@ -454,7 +454,7 @@ impl Writer {
         match self.change(commit, number, &PollCommand::FinishErasure, None, "schedule", now) {
             Ok(_) => self.wants_checkpoint = true,
             Err(error) => {
-                tracing::warn!(%error, "the end of an erasure was not recorded; the next start does it again")
+                tracing::warn!(%error, "the end of an erasure was not recorded; the next start does it again");
             }
         }
     }

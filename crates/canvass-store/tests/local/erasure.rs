@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use canvass_domain::{
-    PollId,
+    PollId, Sequence, Timestamp,
     poll::PersonalData,
     record::{Chain, Record, hexadecimal},
     tally::{Books, Tally},
@@ -81,12 +81,7 @@ async fn wait_for_canaries(folder: &Path, expected: bool) {
 
 /// What is counted, without what voters told of themselves.
 fn counted(tally: &Tally) -> Tally {
-    Tally {
-        breakdowns: Vec::new(),
-        sequence: canvass_domain::Sequence(0),
-        updated_at: Default::default(),
-        ..tally.clone()
-    }
+    Tally { breakdowns: Vec::new(), sequence: Sequence(0), updated_at: Timestamp::default(), ..tally.clone() }
 }
 
 /// Folds the records again: they are chained, and add up to what the store shows.
@@ -182,9 +177,8 @@ async fn check_stop(operation: u64, resume: fn(&SimulatedDisk)) {
     wait_until_erased(&store, &poll).await;
     assert_eq!(counted(&recount(&world, &poll).await), counted(&before), "operation {operation}");
     store.close();
-    for segment in ["0000000000000000.segment"] {
-        assert!(!has_canary(&disk.contents(segment)), "operation {operation}");
-    }
+    // Where the story begins; the test on a real directory looks at all files.
+    assert!(!has_canary(&disk.contents("0000000000000000.segment")), "operation {operation}");
 }
 
 #[test]
