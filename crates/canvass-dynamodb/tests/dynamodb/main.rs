@@ -8,6 +8,5 @@ mod faults;
 mod migrate;
 mod proxy;
 mod redis;
-mod redis_conformance;
 mod redis_server;
 mod support;
