@@ -11,7 +11,7 @@ use crate::{
     outcome::Outcome,
     prometheus,
     shell::{self, run},
-    tidy, watching,
+    tidy,
 };
 
 /// What to leave out while working.
@@ -24,13 +24,12 @@ pub(crate) struct TestOptions {
 
 /// Runs every check; the first that fails ends the run.
 pub(crate) fn test(options: &TestOptions) -> Outcome {
-    let steps: [(&str, Step); 8] = [
+    let steps: [(&str, Step); 7] = [
         ("rules", tidy::tidy),
         ("format", || run("cargo", &["fmt", "--all", "--check"])),
         ("lints", lint),
         ("tests", test_code),
         ("dynamodb", dynamodb::test),
-        ("watching", watching::test),
         ("documentation", document),
         ("dependencies", check_dependencies_if_possible),
     ];
