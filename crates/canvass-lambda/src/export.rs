@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use canvass_domain::Timestamp;
 use canvass_dynamodb::DynamoStore;
-use canvass_export::{Access, Exporter, ExporterOptions, Schedule, Turn, Voters};
+use canvass_export::{Access, Exporter, ExporterOptions, Retention, Schedule, Turn, Voters};
 use canvass_server::{Edge as _, SystemEdge};
 use canvass_store::Store;
 use lambda_runtime::Error;
@@ -50,6 +50,8 @@ impl Export {
             voters: Voters::Given,
             snapshot_minutes: SNAPSHOT_MINUTES,
             snapshot_votes: SNAPSHOT_VOTES,
+            // A bucket has rules of its own for that.
+            retention: Retention::default(),
         };
         Ok(Self { store: Arc::new(store), options, edge: SystemEdge::default() })
     }
