@@ -9,6 +9,7 @@ import http.server
 import json
 import os
 import pathlib
+import socket
 import ssl
 import subprocess
 import sys
@@ -67,11 +68,13 @@ class Mails:
 
     def __init__(self):
         self.mails = []
+        # The controller calls the port that it is told, so it cannot be told to take a free one.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
         self.controller = Controller(
-            self, hostname="127.0.0.1", port=0, authenticator=self.check, auth_required=True, auth_require_tls=False
+            self, hostname="127.0.0.1", port=self.port, authenticator=self.check, auth_required=True, auth_require_tls=False
         )
         self.controller.start()
-        self.port = self.controller.server.sockets[0].getsockname()[1]
 
     def check(self, _server, _session, _envelope, _mechanism, data):
         return AuthResult(success=(data.login, data.password) == (b"canvass", MAIL_PASSWORD.encode()))
