@@ -376,10 +376,10 @@ fn health(shared: &Shared, queue: &Queue) -> Health {
     let figures = &shared.figures;
     let (mut index_bytes, mut voters, mut profile_bytes) = (0, 0, 0);
     for cell in shared.cells() {
+        profile_bytes += cell.profile.read().as_ref().map_or(0, Profile::bytes);
         let known = cell.voters.read();
         index_bytes += known.index.bytes() + known.places.bytes();
         voters += known.index.len();
-        profile_bytes += cell.profile.read().as_ref().map_or(0, Profile::bytes);
     }
     let backup = figures.backup.get().map(|backup| {
         [

@@ -147,7 +147,8 @@ pub(super) struct BackupFigures {
     pub(super) failures: AtomicU64,
 }
 
-/// One poll as readers see it.
+/// One poll as readers see it. Whoever holds several of the locks takes them in the order in which they stand here, as
+/// the writer does: a reader that does not, waits for the writer while the writer waits for it.
 pub(super) struct PollCell {
     pub(super) number: PollNumber,
     /// The distinct ballots, where the poll's method counts them. Its lock is taken before that of the snapshot, so that

@@ -1,6 +1,15 @@
 //! Many voters: the index stays small and right, and a checkpoint makes the next start short.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 use canvass_store::{Store, conformance::TestClock, local::LocalOptions};
 
@@ -10,6 +19,10 @@ const VOTERS: usize = 200_000;
 /// 24 bytes a vote.
 const INDEX_BYTES_MAX: f64 = 4_800_000.0;
 const REQUEST_VOTES: usize = 5_000;
+/// Votes one after another, each a commit of its own, while others look.
+const WATCHED_VOTES: usize = 3_000;
+/// Far more than they take.
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 #[test]
 fn two_hundred_thousand_voters() {
@@ -51,4 +64,36 @@ fn two_hundred_thousand_voters() {
             assert_eq!(store.tally(&id).await.unwrap().tally.votes, VOTERS as u64 + 1);
         }
     });
+}
+
+/// Whoever looks at several parts of a poll at once takes their locks as the writer does, or both wait for ever.
+#[test]
+fn votes_go_on_whoever_looks() {
+    let clock = TestClock::default();
+    let home = Home::new();
+    let (store, _) = home.open(&clock).unwrap();
+    let first = world(&store, &clock);
+    let poll = r#"{"title": "T", "options": [{"id": "a"}, {"id": "b"}], "status": "open", "method": {"type": "irv"}}"#;
+    let (sender, done) = mpsc::channel();
+    let is_done = Arc::new(AtomicBool::new(false));
+    for _ in 0..2 {
+        let (store, is_done) = (Arc::clone(&store), Arc::clone(&is_done));
+        thread::spawn(move || {
+            while !is_done.load(Ordering::Relaxed) {
+                std::hint::black_box(store.health());
+            }
+        });
+    }
+    thread::spawn(move || {
+        run(async {
+            let id = first.create(poll).await;
+            for voter in 0..WATCHED_VOTES {
+                assert_eq!(first.tell(&id, &format!("voter-{voter} casts a")).await, "cast");
+            }
+        });
+        sender.send(()).unwrap();
+    });
+    let outcome = done.recv_timeout(WAIT_MAX);
+    is_done.store(true, Ordering::Relaxed);
+    assert_eq!(outcome, Ok(()), "the writer and the readers wait for one another");
 }
