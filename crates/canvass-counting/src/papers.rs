@@ -5,15 +5,11 @@
 //! counts end before many are. The figures are the same, because whatever moves, moves at the same value.
 
 use crate::{
-    BallotCounts, Figure, Profile, Total, WEIGHT_UNIT,
+    BallotCounts, Figure, Profile, WEIGHT_UNIT,
     intake::Reading,
     packed::{PackedBallot, PackedRank, Ranks},
     profile::{Members, NONE},
 };
-
-/// Ballots of a bundle lie scattered in memory. Where more than one bundle in so many is taken apart, a walk over all
-/// ballots is quicker than jumps to those few: measured, with a million of them.
-const SCATTERED_PARTS: usize = 64;
 
 /// All papers of a count.
 pub(crate) struct Papers<'a> {
@@ -21,8 +17,6 @@ pub(crate) struct Papers<'a> {
     list: Vec<Paper<'a>>,
     /// The ballots of the bundles, once they are asked for.
     members: Option<Members>,
-    /// Papers whose ballots go different ways, until they are taken apart.
-    apart: Vec<u32>,
     /// Whether all papers' weights are whole votes.
     pub(crate) are_whole_votes: bool,
 }
@@ -79,8 +73,7 @@ impl<'a> Papers<'a> {
         value: u64,
         alone: bool,
     ) -> (BallotCounts, Self) {
-        let mut made =
-            Self { profile, list: Vec::new(), members: None, apart: Vec::new(), are_whole_votes: true };
+        let mut made = Self { profile, list: Vec::new(), members: None, are_whole_votes: true };
         let mut are_whole_votes = true;
         let (mut counted, mut blank, mut rejected) = (0, 0, 0);
         let mut take = |ballot: PackedBallot<'a>, weight: i128, list: &mut Vec<Paper<'a>>| {
@@ -141,46 +134,19 @@ impl<'a> Papers<'a> {
         &mut self.list[index as usize]
     }
 
-    /// Remembers a paper whose ballots go different ways from its place on.
-    pub(crate) fn set_apart(&mut self, index: u32) {
-        self.apart.push(index);
-    }
-
-    /// Makes each ballot of the papers that were set apart a paper of its own, from the place on where they differ;
-    /// gives their numbers. The papers themselves are used no more.
-    pub(crate) fn take_apart(&mut self) -> std::ops::Range<u32> {
+    /// Makes each ballot of a paper a paper of its own, from the place on where they differ; gives their numbers. The
+    /// paper itself is used no more.
+    pub(crate) fn take_apart(&mut self, index: u32) -> std::ops::Range<u32> {
         let begin = small(self.list.len());
-        let apart = std::mem::take(&mut self.apart);
-        if apart.len() * SCATTERED_PARTS > self.profile.bundle_count() {
-            self.split_by_walk(&apart);
-        } else if !apart.is_empty() {
-            self.split_by_jumps(&apart);
-        }
-        begin..small(self.list.len())
-    }
-
-    /// By a look at the bundle of each ballot there is, in the order in which they lie in memory.
-    fn split_by_walk(&mut self, apart: &[u32]) {
-        let mut paper_of = vec![NONE; self.profile.bundle_count()];
-        for &index in apart {
-            paper_of[self.get(index).bundle as usize] = index;
-        }
-        for (bundle, ballot, total) in self.profile.bundled_where(|bundle| paper_of[bundle as usize] != NONE)
-        {
-            let Paper { value, shared, .. } = self.list[paper_of[bundle as usize] as usize];
-            self.list.extend(Paper::split_off(ballot, total, value, shared));
-        }
-    }
-
-    /// From ballot to ballot of each bundle.
-    fn split_by_jumps(&mut self, apart: &[u32]) {
+        let Paper { value, shared, bundle, .. } = *self.get(index);
         let members = self.members.get_or_insert_with(|| self.profile.members());
-        for &index in apart {
-            let Paper { value, shared, bundle, .. } = self.list[index as usize];
-            for (ballot, total) in self.profile.bundled(members, bundle) {
-                self.list.extend(Paper::split_off(ballot, total, value, shared));
+        for (ballot, total) in self.profile.bundled(members, bundle) {
+            if let PackedBallot::Ranking(ranks) = ballot {
+                let alone = Paper::new(ranks, total.signed_millionths(), value);
+                self.list.push(Paper { place: shared, ..alone });
             }
         }
+        begin..small(self.list.len())
     }
 }
 
@@ -188,12 +154,6 @@ impl<'a> Paper<'a> {
     /// A paper of one ballot.
     fn new(ranks: Ranks<'a>, weight: i128, value: u64) -> Self {
         Self { ranks, weight, place: 0, value, shared: usize::MAX, bundle: NONE }
-    }
-
-    /// A ballot of a paper whose ballots agree up to a place.
-    fn split_off(ballot: PackedBallot<'a>, total: Total, value: u64, shared: usize) -> Option<Self> {
-        let PackedBallot::Ranking(ranks) = ballot else { return None };
-        Some(Self { place: shared, ..Self::new(ranks, total.signed_millionths(), value) })
     }
 }
 

@@ -248,23 +248,6 @@ impl Profile {
             .filter(|(_, total)| *total > Total::ZERO)
     }
 
-    /// The ballots of the wanted bundles of which anything is cast, as they lie in memory.
-    pub(crate) fn bundled_where(
-        &self,
-        is_wanted: impl Fn(u32) -> bool,
-    ) -> impl Iterator<Item = (u32, PackedBallot<'_>, Total)> {
-        (0..)
-            .zip(self.bundle_of.iter().copied())
-            .filter(move |(_, bundle)| *bundle != NONE && is_wanted(*bundle))
-            .map(|(index, bundle)| (bundle, self.ballot(index), self.totals[index as usize]))
-            .filter(|(_, _, total)| *total > Total::ZERO)
-    }
-
-    /// How many bundles there are, with those of which nothing is cast.
-    pub(crate) fn bundle_count(&self) -> usize {
-        self.bundles.len()
-    }
-
     /// How much was cast of each ballot that is in a bundle.
     pub(crate) fn bundled_totals(&self) -> impl Iterator<Item = Total> {
         self.totals

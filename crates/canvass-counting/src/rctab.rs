@@ -438,7 +438,6 @@ impl<'a> Tabulation<'a> {
         for index in 0..small(self.papers.len()) {
             self.advance(index, &mut moved);
         }
-        self.advance_apart(&mut moved);
     }
 
     /// Moves the ballots of the options that were elected or eliminated.
@@ -462,7 +461,6 @@ impl<'a> Tabulation<'a> {
                     self.advance(index, &mut moved);
                 }
             }
-            self.advance_apart(&mut moved);
             let residual = if release.is_winner { (kept - self.threshold).max(0) } else { 0 };
             self.inactive.residual += residual;
             self.tally[usize::from(release.option)] = kept - residual;
@@ -489,16 +487,13 @@ impl<'a> Tabulation<'a> {
     /// Moves a paper to where it counts next.
     fn advance(&mut self, index: u32, moved: &mut Moved) {
         match self.land(index) {
-            (Landing::Apart, _) => self.papers.set_apart(index),
+            (Landing::Apart, _) => {
+                for index in self.papers.take_apart(index) {
+                    let landing = self.land(index);
+                    self.put(index, landing, moved);
+                }
+            }
             landing => self.put(index, landing, moved),
-        }
-    }
-
-    /// Moves the ballots of the papers that were set apart.
-    fn advance_apart(&mut self, moved: &mut Moved) {
-        for index in self.papers.take_apart() {
-            let landing = self.land(index);
-            self.put(index, landing, moved);
         }
     }
 

@@ -233,10 +233,6 @@ impl<'a> Stages<'a> {
             for index in std::mem::take(&mut self.piles[usize::from(from)]) {
                 self.move_paper(index, surplus, votes, &mut moved);
             }
-            for index in self.papers.take_apart() {
-                let next = self.next_preference(index);
-                self.put(index, &next, &mut moved);
-            }
         }
         let transferred: i128 = moved.values().sum();
         let leaving = surplus.unwrap_or(votes);
@@ -251,14 +247,19 @@ impl<'a> Stages<'a> {
             moved.into_iter().map(|(to, votes)| Transfer { from, to, votes: figure(votes) }).collect();
     }
 
-    /// Moves one paper to its next available preference, or sets it apart.
+    /// Moves one paper to the next available preference of each of its ballots.
     fn move_paper(&mut self, index: u32, surplus: Option<i128>, votes: i128, moved: &mut Moved) {
         if let Some(surplus) = surplus {
             let paper = self.papers.get_mut(index);
             paper.value = transfer_value(surplus, paper.value, votes);
         }
         match self.next_preference(index) {
-            Preference::Apart => self.papers.set_apart(index),
+            Preference::Apart => {
+                for index in self.papers.take_apart(index) {
+                    let next = self.next_preference(index);
+                    self.put(index, &next, moved);
+                }
+            }
             next => self.put(index, &next, moved),
         }
     }
