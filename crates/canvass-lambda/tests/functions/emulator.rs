@@ -112,6 +112,14 @@ impl Lambda {
         let _ = child.wait();
     }
 
+    /// Has it stand still, as Lambda does between requests; or go on.
+    pub(crate) fn freeze(&self, is_frozen: bool) {
+        let process = self.child.lock().unwrap_or_else(PoisonError::into_inner).id().to_string();
+        let signal = if is_frozen { "-STOP" } else { "-CONT" };
+        let told = Command::new("kill").args([signal, &process]).status();
+        assert!(told.is_ok_and(|told| told.success()), "kill {signal}");
+    }
+
     /// All that it has printed so far.
     pub(crate) fn printed(&self) -> String {
         self.printed.lock().unwrap_or_else(PoisonError::into_inner).clone()
