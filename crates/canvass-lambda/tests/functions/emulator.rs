@@ -13,7 +13,7 @@ use std::{
 
 use crate::http::{Message, serve};
 
-const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
+const ANSWER_WAIT_MAX: Duration = Duration::from_mins(1);
 const MEMORY_MB: &str = "512";
 
 /// A function that runs. It ends when this is dropped.

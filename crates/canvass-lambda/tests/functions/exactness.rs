@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -61,7 +61,7 @@ async fn vote(server: &Router, voters: Range<usize>) {
     while !lines.is_empty() {
         let (status, answers) = ask(server, "POST", "/v1/polls/fair/votes/batch", lines.concat()).await;
         assert_eq!(status, 200, "{answers}");
-        let mut open = BTreeSet::from_iter(1..=lines.len());
+        let mut open = (1..=lines.len()).collect::<BTreeSet<_>>();
         for answer in answers.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
             match answer["status"].as_u64() {
                 Some(503) => {}
@@ -126,6 +126,7 @@ struct Shards {
 
 impl Shards {
     /// Takes in what is new in the stream, which must be so many records.
+    #[expect(clippy::disallowed_methods, reason = "a test's patience")]
     async fn read(&mut self, functions: &mut Functions, wanted: usize) {
         let (mut read, began) = (0, Instant::now());
         while read < wanted {
@@ -219,9 +220,10 @@ fn hand_over(functions: &Functions, batch: &str) -> Came {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "how long each round takes is printed")]
 async fn counts_are_exact_whatever_lambda_and_the_network_do() {
-    let (lost, turns_of_answers) = (std::sync::Arc::new(Mutex::new(0)), Mutex::new(Turns(2)));
-    let counted = std::sync::Arc::clone(&lost);
+    let (lost, turns_of_answers) = (Arc::new(Mutex::new(0)), Mutex::new(Turns(2)));
+    let counted = Arc::clone(&lost);
     // Of the tally's writes, which alone go this way, every tenth is done and its answer lost.
     let proxy = begin(&endpoint(), move |operation, _| {
         if operation == "PutItem" && turns_of_answers.lock().unwrap().below(10) == 0 {

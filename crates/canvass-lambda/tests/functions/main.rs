@@ -3,6 +3,8 @@
 //! The scripts of the server's own tests run here too, unchanged, and must hear what the server says; with
 //! `CANVASS_TEST_ANSWERED_BY=server` a server on DynamoDB answers them instead.
 
+#![expect(clippy::unwrap_used, reason = "in a test a failed step is a failed test")]
+
 mod bucket;
 #[path = "../../../canvass-server/tests/http/contract.rs"]
 mod contract;

@@ -21,7 +21,7 @@ fn vote(functions: &Functions, voters: std::ops::Range<usize>) {
             continue;
         }
         assert_eq!(status, 200, "{answers}");
-        let mut open = BTreeSet::from_iter(1..=lines.len());
+        let mut open = (1..=lines.len()).collect::<BTreeSet<_>>();
         for answer in answers.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
             match answer["status"].as_u64() {
                 Some(503) => {}

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_dynamodbstreams::{
     Client,
-    types::{AttributeValue, Record, ShardIteratorType},
+    primitives::DateTime,
+    types::{AttributeValue, OperationType, Record, ShardIteratorType},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
@@ -117,7 +118,7 @@ pub(crate) fn event(shard: &str, records: &[Value]) -> Value {
 
 fn told(record: &Record, resource_name: &str) -> Value {
     let change = record.dynamodb().expect("a change");
-    let written = change.approximate_creation_date_time().map(|at| at.as_secs_f64());
+    let written = change.approximate_creation_date_time().map(DateTime::as_secs_f64);
     let mut told = json!({
         "ApproximateCreationDateTime": written,
         "SequenceNumber": change.sequence_number(),
@@ -132,7 +133,7 @@ fn told(record: &Record, resource_name: &str) -> Value {
     }
     json!({
         "eventID": record.event_id(),
-        "eventName": record.event_name().map(|name| name.as_str()),
+        "eventName": record.event_name().map(OperationType::as_str),
         "eventVersion": "1.1",
         "eventSource": "aws:dynamodb",
         "awsRegion": "local",

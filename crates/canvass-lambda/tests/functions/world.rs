@@ -109,7 +109,7 @@ impl Functions {
         let patient = Options { attempt_wait_max: Duration::from_secs(10), ..usual };
         create_tables(&patient).await.expect("tables");
         let stream = Stream::open(&endpoint, &format!("{}-votes", variables.prefix)).await;
-        let secrets = serve(secret).expect("a free port");
+        let secrets = serve(|request| secret(&request)).expect("a free port");
         let api = Arc::new(launch(Program::Api, &variables, secrets));
         let gateway = open(Arc::clone(&api), kind);
         let tally = launch(Program::Tally, &variables, secrets);
@@ -213,7 +213,7 @@ fn launch(program: Program, variables: &Variables, secrets: SocketAddr) -> Lambd
 }
 
 /// Secrets Manager as far as it is asked here.
-fn secret(request: Message) -> Message {
+fn secret(request: &Message) -> Message {
     let asked: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     assert_eq!(request.field("x-amz-target"), Some("secretsmanager.GetSecretValue"));
     assert_eq!(asked["SecretId"], SECRET_NAME);
