@@ -71,11 +71,21 @@ impl DynamoStore {
 
     /// Reaches the tables, which must be there, without asking for them, and starts no tasks: for functions, which stand
     /// still between requests. Somebody else folds the stream, and steps that time makes due are taken where a vote needs
-    /// them and by [`take_due_steps`](Self::take_due_steps); nobody is told who watches.
+    /// them and by [`take_due_steps`](Self::take_due_steps); nobody is told who watches. Redis is used once it was found
+    /// by [`look_for_redis`](Self::look_for_redis).
     pub async fn open_without_tasks(options: Options, clock: Arc<dyn Clock>) -> Self {
         let (clients, names) = (Clients::new(&options).await, Names::new(&options.table_prefix));
-        let engine = Arc::new(Engine::new(clients, names, options, None, clock));
+        let shared = options.redis.as_ref().map(|url| Shared::without_word(url, &options));
+        let engine = Arc::new(Engine::new(clients, names, options, shared, clock));
         Self { engine, runtime: Handle::current(), _tasks: JoinSet::new() }
+    }
+
+    /// Connects to Redis where there is to be one and no connection stands: for whoever runs no tasks. It takes a
+    /// quarter of a second at most; without a connection, the tables are read.
+    pub async fn look_for_redis(&self) {
+        if let Some(shared) = &self.engine.shared {
+            shared.look_for().await;
+        }
     }
 
     /// Takes the steps of all polls that time has made due: opening, closing.
