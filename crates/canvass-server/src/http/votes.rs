@@ -174,8 +174,8 @@ pub(crate) async fn read_vote(app: App, mut ask: Ask) -> Result<Response, Failur
     Ok(reply::json_bytes(StatusCode::OK, recorded.json()))
 }
 
-/// The voter that a path names; none where it is the device or the holder of a code that asks, as `me` or by the id that
-/// its vote was answered with.
+/// The voter that a path names; none where it is the device or the holder of a code that asks.
+/// Such a one is `me`, or the id that its vote was answered with.
 fn named_in_path(
     poll: &Poll,
     caller: &Caller,

@@ -51,9 +51,6 @@ pub enum BackupError {
     /// The folder holds something else.
     #[error("{0} is not empty and holds no backup")]
     NotABackup(PathBuf),
-    /// The folder holds none, or is not there.
-    #[error("{0} holds no backup")]
-    None(PathBuf),
     /// The folder's note cannot be read.
     #[error("{path}: {reason}")]
     Note {
@@ -141,7 +138,7 @@ pub(super) struct Note {
 
 /// The note and the copy in a folder, for reading alone.
 pub(super) fn read(folder: &Path) -> Result<(Note, Reader), BackupError> {
-    let note = read_note(folder)?.ok_or_else(|| BackupError::None(folder.to_owned()))?;
+    let note = read_note(folder)?.ok_or_else(|| BackupError::NotABackup(folder.to_owned()))?;
     let disk = Arc::new(FileDisk::read_only(folder.join(SEGMENTS_NAME)));
     let mirror = open_mirror(folder, disk, note.position.into())?;
     Ok((note, mirror.reader()))
