@@ -281,7 +281,7 @@ impl AddressLimits {
         };
         let votes = votes.map(|rate| table(ADDRESS_VOTES_NAME, rate));
         let reads = reads.map(|rate| table(ADDRESS_READS_NAME, rate));
-        Self { votes, reads, clock }
+        Self { clock, votes, reads }
     }
 
     /// Counts a request of a class. What is left is told with a refusal alone: many ask without a key.
