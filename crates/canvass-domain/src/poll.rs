@@ -17,7 +17,7 @@ use crate::{
     method::Method,
     refusal::Invalid,
     tie_break::TieBreak,
-    time::Timestamp,
+    time::{Timestamp, serialize_set},
 };
 
 /// Where a poll stands in its life: draft → (scheduled) → open ⇄ paused → closed → certified → archived.
@@ -170,9 +170,11 @@ pub struct Poll {
     /// Where it stands.
     pub status: Status,
     /// When it opens by itself.
+    #[serde(serialize_with = "serialize_set")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub opens_at: Option<Timestamp>,
     /// The moment from which no vote is accepted.
+    #[serde(serialize_with = "serialize_set")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub closes_at: Option<Timestamp>,
     /// Who may vote.

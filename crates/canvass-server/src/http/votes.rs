@@ -82,7 +82,7 @@ pub(crate) fn refuse_forgetful(head: &Parts, device: Option<&NewDevice>) -> Resu
 #[utoipa::path(put, path = "/v1/polls/{poll}/votes/{voter}", tag = "votes",
     params(
         ("poll" = String, Path, description = "The poll's id"),
-        ("voter" = String, Path, description = "The voter's id; `me` for a device or the holder of a code"),
+        ("voter" = String, Path, description = "The voter's id; also `me` for a device or the holder of a code"),
         ("idempotency-key" = Option<String>, Header, description = "The caller's name for this request"),
         ("x-voting-code" = Option<String>, Header, description = "The one-time code, instead of `code` in the body"),
     ),
@@ -98,8 +98,8 @@ pub(crate) async fn change_vote(app: App, mut ask: Ask) -> Result<Response, Fail
     let request: VoteRequest<'_> = read_request(&body)?;
     let poll = app.poll(&id).await?;
     let code = request.code.as_ref().map(|Text(code)| &**code).or(ask.code());
-    let named = named_in_path(&poll, &voter)?;
-    if request.voter_id.is_some() && read_voter(request.voter_id.as_ref())? != named {
+    let named = named_in_path(&poll, &ask.caller, &voter, code)?;
+    if request.voter_id.as_ref().is_some_and(|Text(named)| *named != voter) {
         return Err(Failure::invalid("voterId", "is another voter than the path names"));
     }
     let actor = actor_of_write_in(&poll, &ask.caller);
@@ -122,7 +122,7 @@ pub(crate) async fn change_vote(app: App, mut ask: Ask) -> Result<Response, Fail
 #[utoipa::path(delete, path = "/v1/polls/{poll}/votes/{voter}", tag = "votes",
     params(
         ("poll" = String, Path, description = "The poll's id"),
-        ("voter" = String, Path, description = "The voter's id; `me` for a device or the holder of a code"),
+        ("voter" = String, Path, description = "The voter's id; also `me` for a device or the holder of a code"),
         ("idempotency-key" = Option<String>, Header, description = "The caller's name for this request"),
         ("x-voting-code" = Option<String>, Header, description = "The one-time code, in a poll with codes"),
     ),
@@ -133,8 +133,9 @@ pub(crate) async fn withdraw_vote(app: App, mut ask: Ask) -> Result<Response, Fa
     let idempotency_key = ask.idempotency_key()?;
     let voter: String = ask.path("voter").unwrap_or_default();
     let poll = app.poll(&id).await?;
+    let named = named_in_path(&poll, &ask.caller, &voter, ask.code())?;
     let vote = VoteAsk {
-        identity: identify(&poll, &ask.caller, named_in_path(&poll, &voter)?, ask.code())?,
+        identity: identify(&poll, &ask.caller, named, ask.code())?,
         operation: Operation::Withdraw,
         request: None,
         idempotency_key,
@@ -150,11 +151,11 @@ pub(crate) async fn withdraw_vote(app: App, mut ask: Ask) -> Result<Response, Fa
 
 /// Read a voter's vote
 ///
-/// For keys with the scope `votes:read`; a device or the holder of a code reads its own as `me`.
+/// For keys with the scope `votes:read`; a device or the holder of a code reads its own.
 #[utoipa::path(get, path = "/v1/polls/{poll}/votes/{voter}", tag = "votes",
     params(
         ("poll" = String, Path, description = "The poll's id"),
-        ("voter" = String, Path, description = "The voter's id; `me` for a device or the holder of a code"),
+        ("voter" = String, Path, description = "The voter's id; also `me` for a device or the holder of a code"),
         ("x-voting-code" = Option<String>, Header, description = "The one-time code, in a poll with codes"),
     ),
     responses((status = 200, description = "The vote that counts", body = VoteSchema), VoteReadProblems))]
@@ -162,7 +163,7 @@ pub(crate) async fn read_vote(app: App, mut ask: Ask) -> Result<Response, Failur
     let id = ask.poll()?;
     let voter: String = ask.path("voter").unwrap_or_default();
     let poll = app.poll(&id).await?;
-    let identity = match named_in_path(&poll, &voter)? {
+    let identity = match named_in_path(&poll, &ask.caller, &voter, ask.code())? {
         None => identify(&poll, &ask.caller, None, ask.code())?,
         Some(voter) => {
             ask.caller.require(Scope::VotesRead)?;
@@ -174,8 +175,19 @@ pub(crate) async fn read_vote(app: App, mut ask: Ask) -> Result<Response, Failur
 }
 
 /// The voter that a path names; none where it is the device or the holder of a code that asks.
-fn named_in_path(poll: &Poll, voter: &str) -> Result<Option<VoterId>, Failure> {
-    if voter == MYSELF && matches!(poll.access, Access::Public | Access::Code) {
+/// Such a one is `me`, or the id that its vote was answered with.
+fn named_in_path(
+    poll: &Poll,
+    caller: &Caller,
+    voter: &str,
+    code: Option<&str>,
+) -> Result<Option<VoterId>, Failure> {
+    let asking = match poll.access {
+        Access::Public => caller.device.clone(),
+        Access::Code => code.map(|code| Identity::of_code(&poll.id, code).voter),
+        Access::Key | Access::Open => return read_voter(Some(&Text(voter.into()))),
+    };
+    if voter == MYSELF || asking.is_some_and(|asking| asking.as_str() == voter) {
         return Ok(None);
     }
     read_voter(Some(&Text(voter.into())))

@@ -63,12 +63,17 @@ async fn in_a_public_poll_the_device_votes() {
         POST /v1/polls/market/votes {"ballot":{"choice":"b"}}
         PUT /v1/polls/market/votes/me {"ballot":{"choice":"a"}}
         GET /v1/polls/market/votes/me
+        # It is itself too by the id that its vote was answered with.
+        PUT /v1/polls/market/votes/‹2› {"ballot":{"choice":"b"},"voterId":"‹2›"}
+        GET /v1/polls/market/votes/‹2›
         DELETE /v1/polls/market/votes/me
         POST /v1/polls/market/votes {"voterId":"u1","ballot":{"choice":"a"}}
         GET /v1/polls/market/votes/u1
         # Another device, and one that made up its cookie.
         cookie off
         POST /v1/polls/market/votes {"ballot":{"choice":"b"}}
+        GET /v1/polls/market/votes/‹2›
+        PUT /v1/polls/market/votes/‹2› {"ballot":{"choice":"b"}}
         cookie off
         with cookie: canvass_device=00000000000000000000000000000000.0000000000000000000000000000000000000000000000000000000000000000
         GET /v1/polls/market/votes/me
@@ -103,6 +108,10 @@ async fn in_a_poll_with_codes_the_code_votes() {
         with x-voting-code: ‹2›
         GET /v1/polls/council/votes/me
         GET /v1/polls/council/votes/me
+        with x-voting-code: ‹2›
+        GET /v1/polls/council/votes/‹6›
+        with x-voting-code: ‹2›
+        GET /v1/polls/council/votes/‹4›
         GET /v1/polls/council/results
         with x-voting-code: ‹2›
         GET /v1/polls/council/results

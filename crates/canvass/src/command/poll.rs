@@ -263,26 +263,23 @@ fn read_input(path: &Path) -> Result<Vec<u8>, Failure> {
 async fn list(args: &ListArgs) -> Result<(), Failure> {
     let mut client = args.access.client()?;
     let status = args.status.as_ref().map(|status| format!("&status={status}")).unwrap_or_default();
-    let mut rows = vec![["id", "status", "access", "title"].map(str::to_owned).to_vec()];
+    let mut polls = Vec::new();
     let mut cursor = String::new();
     loop {
         let page = client.get_json(&format!("/v1/polls?limit={POLLS_PAGE}{status}{cursor}")).await?;
-        for poll in page["items"].as_array().into_iter().flatten() {
-            if args.access.json {
-                output::json(poll)?;
-            } else {
-                rows.push(["id", "status", "access", "title"].map(|name| output::text(&poll[name])).to_vec());
-            }
-        }
+        polls.extend(page["items"].as_array().into_iter().flatten().cloned());
         match page["nextCursor"].as_str() {
             Some(next) => cursor = format!("&cursor={}", segment(next)),
             None => break,
         }
     }
-    if !args.access.json {
-        output::table(&rows)?;
+    if args.access.json {
+        return Ok(output::json(&json!({"items": polls}))?);
     }
-    Ok(())
+    let columns = ["id", "status", "access", "title"];
+    let mut rows = vec![columns.map(str::to_owned).to_vec()];
+    rows.extend(polls.iter().map(|poll| columns.map(|name| output::text(&poll[name])).to_vec()));
+    Ok(output::table(&rows)?)
 }
 
 async fn show(args: &PollRef) -> Result<(), Failure> {
