@@ -323,6 +323,10 @@ fn add_codes(poll: &Poll, facts: Facts, count: usize) -> Result<(), Refusal> {
 fn stepped(poll: &Poll, status: Status, now: Timestamp) -> Poll {
     let mut poll = poll.clone();
     poll.status = status;
+    if status == Status::Closed {
+        // The step may be taken later than the clock made it due, as after a stop.
+        poll.closed_at = Some(poll.closes_at.map_or(now, |closes| closes.min(now)));
+    }
     changed(poll, now)
 }
 

@@ -7,6 +7,7 @@ mod defects;
 mod dialects;
 mod documents;
 mod embed;
+mod erasure;
 mod garbage;
 mod harness;
 mod keys;
