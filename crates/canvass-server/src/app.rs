@@ -146,6 +146,7 @@ impl App {
         keys.into_iter().for_each(|key| self.parts.keys.put(key));
         self.device_secret().await?;
         self.load_webhooks()?;
+        self.load_alarms()?;
         if has_admin {
             return Ok(None);
         }
