@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    identifier::{OptionId, PollId},
+    identifier::{OptionId, PollId, Sequence},
     limits::{
         DESCRIPTION_BYTES_MAX, DIMENSION_BYTES_MAX, DIMENSION_VALUES_MAX, DIMENSIONS_MAX, LABEL_BYTES_MAX,
         OPTIONS_MAX, TITLE_BYTES_MAX,
@@ -198,6 +198,10 @@ pub struct Poll {
     /// Whether the votes still tell of persons: of voters, of what they told of themselves, and of idempotency keys.
     #[serde(default, skip_serializing_if = "PersonalData::is_kept")]
     pub personal_data: PersonalData,
+    /// Records of voters whose votes are being erased alone: their places in the poll's ledger, rising.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<u64>, required = false))]
+    pub erasing_records: Vec<Sequence>,
     /// Goes up with each change of the poll, not with votes.
     pub version: u64,
     /// Goes up when options, method or dimensions change: a ballot is read against one form.
@@ -438,6 +442,7 @@ impl NewPoll {
             voter_from_address,
             write_in: self.write_in,
             personal_data: PersonalData::Kept,
+            erasing_records: Vec::new(),
             version: 1,
             form: 1,
             created_at: now,

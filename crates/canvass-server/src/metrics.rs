@@ -332,6 +332,7 @@ fn help(name: &str) -> &'static str {
         "canvass_index_voters" => "Voters in the index of who has voted.",
         "canvass_profile_bytes" => "Memory of the distinct ballots.",
         "canvass_polls" => "Polls that exist.",
+        "canvass_restored_timestamp_seconds" => "When the server's data was restored from a backup.",
         "canvass_backup_bytes" => "Bytes of the ledger that are in the backup.",
         "canvass_backup_failures_total" => "Tries to back up that failed.",
         "canvass_dynamodb_votes_total" => "Votes written to DynamoDB.",

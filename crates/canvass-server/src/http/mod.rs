@@ -65,6 +65,7 @@ pub fn router(app: App) -> Router {
         .on(Method::POST, "/v1/polls/{poll}/votes", PostVotes, votes::cast_vote)
         .on(Method::POST, "/v1/polls/{poll}/votes/batch", Batch, batch::cast_votes)
         .on(Method::GET, "/v1/polls/{poll}/votes/{voter}", ReadVotes, votes::read_vote)
+        .on(Method::POST, "/v1/polls/{poll}/votes/{voter}/erase", Api, votes::erase_vote)
         .on(Method::PUT, "/v1/polls/{poll}/votes/{voter}", PostVotes, votes::change_vote)
         .on(Method::DELETE, "/v1/polls/{poll}/votes/{voter}", PostVotes, votes::withdraw_vote)
         .on(Method::GET, "/v1/polls/{poll}/results", Api, results::read_results)

@@ -5,7 +5,7 @@
 //! it for a day. A jump ahead that is taken back within a day therefore erases nothing.
 
 use canvass_domain::{
-    Poll, PollId, Timestamp,
+    Poll, PollId, Timestamp, VoterId,
     decide::PollCommand,
     poll::{PersonalData, Status},
 };
@@ -16,7 +16,19 @@ use serde::{Deserialize, Serialize};
 use crate::{
     app::App,
     limits::{CLOCK_BELIEVED_AFTER_SECONDS, CLOCK_GAP_SECONDS_MAX, ERASURE_PAUSE, ERASURE_WAIT_PAUSE},
+    service::Failure,
 };
+
+/// What was erased of one voter.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Erased)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ErasedView {
+    #[schema(value_type = String)]
+    poll_id: PollId,
+    /// How many records told of the voter: a vote, its changes and its withdrawals; 0 if none did, or none any more.
+    records: u64,
+}
 
 /// The setting that holds how far the clock is believed.
 const CLOCK: &str = "erasure-clock";
@@ -58,6 +70,18 @@ impl Clock {
 }
 
 impl App {
+    /// Erases what a voter's votes in a poll that is over tell of the voter.
+    pub(crate) async fn erase_voter(
+        &self,
+        poll: &PollId,
+        voter: &VoterId,
+        actor: &str,
+    ) -> Result<ErasedView, Failure> {
+        let records =
+            self.store().erase_voter(poll, voter, actor).await.map_err(|error| self.failed(error))?;
+        Ok(ErasedView { poll_id: poll.clone(), records })
+    }
+
     /// Erases by age until it is dropped, if that was chosen. It looks at the clock each minute, and at the polls once a
     /// day.
     pub async fn erase_by_age(self) {

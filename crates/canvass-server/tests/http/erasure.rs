@@ -4,7 +4,7 @@ use canvass_domain::PollId;
 use canvass_server::Settings;
 use canvass_store::Store as _;
 
-use crate::harness::World;
+use crate::harness::{World, check};
 
 const DAY_SECONDS: i64 = 86_400;
 /// Days from the start after which a poll is erased; it closes on the first.
@@ -26,7 +26,7 @@ async fn world() -> World {
     world
 }
 
-/// What is kept of each poll after days with one look each, and one look after each of the hours in between.
+/// Looks for what is due, and says what is kept of each poll then.
 async fn look(world: &World, polls: [&str; 2]) -> String {
     world.app.erase_what_is_due(DAYS, false).await.expect("the store takes it");
     let mut kept = Vec::new();
@@ -63,6 +63,39 @@ async fn a_poll_is_erased_by_its_age_and_says_so() {
         .play("GET /v1/polls/short/events\nGET /v1/polls/short/votes/u1\nPOST /v1/polls/short/recount")
         .await;
     world.compare("erasure_by_age");
+}
+
+#[tokio::test]
+async fn one_voter_is_erased_on_request() {
+    check(
+        "erasure_of_a_voter",
+        r#"
+        key clerk {"scopes":["polls:write","polls:read","votes:read"],"plan":"unlimited"}
+        POST /v1/polls {"id":"board","title":"Board","options":[{"id":"a"},{"id":"b"}],"status":"open","revote":"untilClose","demographics":{"city":null}}
+        POST /v1/polls/board/votes {"voterId":"ada@example.org","ballot":{"choice":"a"},"demographics":{"city":"Oslo"}}
+        PUT /v1/polls/board/votes/ada@example.org {"ballot":{"choice":"b"},"demographics":{"city":"Rome"}}
+        POST /v1/polls/board/votes {"voterId":"bob","ballot":{"choice":"a"},"demographics":{"city":"Oslo"}}
+        POST /v1/polls/board/votes/ada@example.org/erase
+        POST /v1/polls/board/close
+        as clerk
+        POST /v1/polls/board/votes/ada@example.org/erase
+        as admin
+        POST /v1/polls/board/votes/ada@example.org/erase
+        # Asked again, nothing more is found.
+        POST /v1/polls/board/votes/ada@example.org/erase
+        POST /v1/polls/board/votes/nobody/erase
+        POST /v1/polls/nowhere/votes/ada@example.org/erase
+        POST /v1/polls/board/votes/%00/erase
+        GET /v1/polls/board/votes/ada@example.org
+        GET /v1/polls/board/votes/bob
+        GET /v1/polls/board/results
+        GET /v1/polls/board/breakdown?by=city
+        GET /v1/polls/board/events
+        POST /v1/polls/board/recount
+        POST /v1/polls/board/certify
+        "#,
+    )
+    .await;
 }
 
 #[tokio::test]
