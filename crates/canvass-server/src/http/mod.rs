@@ -128,7 +128,9 @@ pub fn router(app: App) -> Router {
         .on(Method::GET, "/console/keys", Api, console::list_keys)
         .on(Method::POST, "/console/keys", Api, console::create_key)
         .on(Method::POST, "/console/keys/{id}/rotate", Api, console::rotate_key)
-        .on(Method::POST, "/console/keys/{id}/revoke", Api, console::revoke_key);
+        .on(Method::POST, "/console/keys/{id}/revoke", Api, console::revoke_key)
+        .on(Method::GET, "/console/webhooks", Api, console::list_webhooks)
+        .on(Method::POST, "/console/webhooks/{id}/redeliver", Api, console::redeliver);
     // For those who work on the pages; it is no part of the product.
     #[cfg(debug_assertions)]
     let pages = pages.on(Method::GET, "/styleguide", Free, pages::read_styleguide);

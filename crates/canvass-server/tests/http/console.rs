@@ -98,6 +98,31 @@ async fn keys_are_made_rotated_and_revoked() {
 }
 
 #[tokio::test]
+async fn webhooks_are_shown_and_delivered_again() {
+    let mut world = World::new().await;
+    let hook = r#"{"url":"http://198.51.100.1/hook","types":["poll.opened"]}"#;
+    world
+        .play(
+            "as nobody
+form /console/sign-in key=‹admin›
+GET /console/webhooks
+as admin",
+        )
+        .await;
+    let id = world.ask("POST", "/v1/webhooks", hook).await.json()["id"].as_str().expect("an id").to_owned();
+    world
+        .play(
+            "as nobody
+GET /console/webhooks",
+        )
+        .await;
+    for (id, after) in [(&*id, ""), (&id, "0"), (&id, "99999999"), (&id, "many"), ("nobody", "")] {
+        world.play(&format!("form /console/webhooks/{id}/redeliver after={after}")).await;
+    }
+    world.compare("console_webhooks");
+}
+
+#[tokio::test]
 async fn a_key_does_what_its_scopes_say() {
     check(
         "console_scopes",
@@ -207,6 +232,7 @@ async fn a_session_is_not_ridden_from_another_site() {
         "/console/keys",
         "/console/keys/x/rotate",
         "/console/keys/x/revoke",
+        "/console/webhooks/x/redeliver",
     ];
     let senders = [
         vec![("sec-fetch-site", "cross-site")],

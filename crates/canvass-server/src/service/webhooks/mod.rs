@@ -185,7 +185,7 @@ enum Signature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = WebhookState)]
 #[serde(rename_all = "camelCase")]
-enum State {
+pub(crate) enum State {
     /// The last try succeeded, or there was none yet.
     Active,
     /// The last try failed; another one comes.
@@ -218,15 +218,15 @@ impl State {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WebhookView {
     /// Its id, no secret.
-    id: String,
+    pub(crate) id: String,
     /// What signatures are checked with, shown this once: in the answer that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
     /// The public key, for `v1a`.
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
-    url: String,
-    types: Vec<EventKind>,
+    pub(crate) url: String,
+    pub(crate) types: Vec<EventKind>,
     #[schema(value_type = Vec<String>)]
     polls: Vec<PollId>,
     #[schema(value_type = Option<u64>)]
@@ -236,17 +236,17 @@ pub(crate) struct WebhookView {
     signature: Signature,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    state: State,
+    pub(crate) state: State,
     /// All events before this position are delivered.
-    position: u64,
+    pub(crate) position: u64,
     /// Since when tries fail.
     #[schema(value_type = Option<String>, format = DateTime)]
-    failing_since: Option<Timestamp>,
+    pub(crate) failing_since: Option<Timestamp>,
     /// When the next one is due.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_try_at: Option<Timestamp>,
     /// Why the last one failed.
-    trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     disabled_at: Option<Timestamp>,
 }
@@ -283,6 +283,13 @@ pub(crate) struct Redelivery {
     /// Events after this position are delivered again; if absent, it goes on where it is, at once.
     #[serde(default)]
     after: Option<u64>,
+}
+
+impl Redelivery {
+    /// From behind a position on.
+    pub(crate) fn after(position: u64) -> Self {
+        Self { after: Some(position) }
+    }
 }
 
 impl App {
