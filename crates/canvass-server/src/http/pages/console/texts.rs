@@ -44,7 +44,8 @@ texts! {
         step: ConsoleStepTexts {
             created: String, changed: String, scheduled: String, opened: String, paused: String,
             closed: String, certified: String, archived: String, erasure_begun: String, erased: String,
-            voter_erasure_begun: String, voter_erased: String, deleted: String, codes: Plural, schedule: String, anyone: String, key: Pattern,
+            voter_erasure_begun: String, voter_erased: String, deleted: String, codes: Plural,
+            schedule: String, anyone: String, key: Pattern,
         }
         form: ConsoleFormTexts {
             new: String, edit: String, title: String, description: String, options: String,
