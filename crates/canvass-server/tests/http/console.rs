@@ -100,7 +100,7 @@ async fn keys_are_made_rotated_and_revoked() {
 #[tokio::test]
 async fn webhooks_are_shown_and_delivered_again() {
     let mut world = World::new().await;
-    let hook = r#"{"url":"http://198.51.100.1/hook","types":["poll.opened"]}"#;
+    let hook = r#"{"url":"http://example.com/hook","types":["poll.opened"]}"#;
     world
         .play(
             "as nobody
