@@ -91,14 +91,22 @@ async fn one_voter_is_erased_on_request() {
         GET /v1/polls/board/results
         GET /v1/polls/board/breakdown?by=city
         GET /v1/polls/board/events
-        # Rows add up to the count.
-        GET /v1/polls/board/export?format=csv
-        GET /v1/polls/board/export?format=jsonl&voters=pseudonyms
         POST /v1/polls/board/recount
         POST /v1/polls/board/certify
         "#,
     )
     .await;
+}
+
+#[tokio::test]
+async fn exports_show_the_vote_of_a_voter_who_was_erased() {
+    let mut world = world().await;
+    world.play("POST /v1/polls/long/close\nPOST /v1/polls/long/votes/u1/erase").await;
+    for format in ["csv", "jsonl"] {
+        let export = world.ask("GET", &format!("/v1/polls/long/export?format={format}"), "").await.text();
+        let rows = export.lines().filter(|line| line.contains(r#"choice"#)).count();
+        assert_eq!((rows, export.contains("u1")), (1, false), "{export}");
+    }
 }
 
 #[tokio::test]

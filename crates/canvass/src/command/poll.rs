@@ -42,7 +42,7 @@ enum PollCommand {
     Certify(PollRef),
     /// Put a poll away
     Archive(PollRef),
-    /// Erase what votes tell of their voters from a poll that is over: of all its voters, or of one
+    /// Erase what votes tell of voters, of all or of one, in polls that are over
     Erase(EraseArgs),
     /// Make one-time codes for a poll whose access is `code`; they are shown this once
     Codes(CodesArgs),
