@@ -9,7 +9,7 @@ use std::{
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use canvass_domain::{
-    Poll, PollId, Profile, Sequence, VoterId,
+    Poll, PollId, Profile, Refusal, Sequence, VoterId,
     code::CodeHash,
     decide::PollCommand,
     key::Key,
@@ -209,6 +209,10 @@ impl Store for DynamoStore {
     fn read_vote<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId) -> Pending<'a, Option<StoredVote>> {
         let (poll, voter) = (poll.clone(), voter.clone());
         self.run(|engine| async move { engine.read_vote(&poll, &voter).await })
+    }
+
+    fn erase_voter<'a>(&'a self, _: &'a PollId, _: &'a VoterId, _: &'a str) -> Pending<'a, u64> {
+        Box::pin(std::future::ready(Err(Refusal::NotErasable.into())))
     }
 
     fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot> {

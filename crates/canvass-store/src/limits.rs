@@ -24,5 +24,9 @@ pub const COPIED_AT_ONCE_MAX: usize = 1_000;
 pub const BACKUP_NOTE_AGE_SECONDS_MAX: i64 = 60;
 /// Pause after a backup failed: what keeps it from working seldom passes in seconds.
 pub const BACKUP_RETRY_PAUSE: Duration = Duration::from_mins(1);
+/// Pause between looks whether the erasure of one voter has ended.
+pub const ERASURE_LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked at before whoever asked is told to ask again: a minute.
+pub const ERASURE_LOOKS_MAX: u32 = 600;
 /// Records that are overwritten together when a poll is erased; each lot takes two syncs.
 pub const ERASED_AT_ONCE_MAX: usize = 8_192;

@@ -10,7 +10,7 @@ use crate::{
     app::App,
     http::{
         ask::{Ask, JSON},
-        openapi::{VoteProblems, VoteReadProblems, VoteRequestSchema, VoteSchema},
+        openapi::{EraseProblems, VoteProblems, VoteReadProblems, VoteRequestSchema, VoteSchema},
         pages::is_cross_origin,
         reply,
     },
@@ -18,6 +18,7 @@ use crate::{
         Caller, Failure,
         answer::Recorded,
         devices::NewDevice,
+        erasing::ErasedView,
         votes::{Identity, Text, VoteAsk, VoteRequest, identify, read_voter},
     },
 };
@@ -172,6 +173,26 @@ pub(crate) async fn read_vote(app: App, mut ask: Ask) -> Result<Response, Failur
     };
     let recorded = app.read_vote(poll, &identity.voter).await?;
     Ok(reply::json_bytes(StatusCode::OK, recorded.json()))
+}
+
+/// Erase what one voter's votes tell of the voter
+///
+/// In a poll that is over: the voter's id, what the voter told, and idempotency keys are overwritten on disk, of all
+/// records of the voter's vote. Ballots, counts and the chain of records stay; breakdowns lose what the voter told. The
+/// answer comes when nothing is left, and names no voter; the audit trail tells who asked for it, and of how many records.
+#[utoipa::path(post, path = "/v1/polls/{poll}/votes/{voter}/erase", tag = "votes",
+    params(
+        ("poll" = String, Path, description = "The poll's id"),
+        ("voter" = String, Path, description = "The voter's id"),
+    ),
+    responses((status = 200, description = "Nothing of the voter is left", body = ErasedView), EraseProblems))]
+pub(crate) async fn erase_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    ask.caller.require(Scope::Admin)?;
+    let id = ask.poll()?;
+    let voter: String = ask.path("voter").unwrap_or_default();
+    let voter = read_voter(Some(&Text(voter.into())))?.ok_or(Failure::invalid("voterId", "is missing"))?;
+    let erased = app.erase_voter(&id, &voter, &ask.caller.actor()).await?;
+    Ok(reply::json(StatusCode::OK, &erased))
 }
 
 /// The voter that a path names; none where it is the device or the holder of a code that asks.

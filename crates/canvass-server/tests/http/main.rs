@@ -8,6 +8,7 @@ mod defects;
 mod dialects;
 mod documents;
 mod embed;
+mod erasure;
 mod garbage;
 mod harness;
 mod idempotency;
