@@ -356,5 +356,5 @@ fn damaged(vault: &dyn Vault, part: &Part, reason: &str) -> BackupError {
 }
 
 fn unusable(vault: &dyn Vault, error: &io::Error) -> BackupError {
-    BackupError::Copy { folder: vault.address().into(), reason: full_text(error) }
+    BackupError::Copy { folder: vault.address().into(), reason: error.to_string() }
 }

@@ -187,9 +187,8 @@ fn wait_until(server: &Server, is_so: impl Fn(&str) -> bool) {
 #[cfg(feature = "object-stores")]
 #[test]
 #[ignore = "needs moto: cargo xtask test"]
-fn wrong_credentials_of_a_bucket_are_told_and_stop_no_vote() {
-    // The bucket is not there, which a caller without rights is told of every one.
-    let endpoint = make_bucket("other");
+fn a_bucket_that_is_not_there_is_told_and_stops_no_vote() {
+    let endpoint = make_bucket("there");
     let mut server = Server::start_in(&access(&endpoint), &["--backup-to", "s3://not-there/a"]);
     server.poll("p", &["A", "B"]);
     wait_until(&server, |figures| !figures.contains("canvass_backup_failures_total 0\n"));
