@@ -5,15 +5,17 @@ use std::{
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use sha2::{Digest as _, Sha256};
 use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
 use crate::{
-    dynamodb,
+    features::EVERYTHING,
     outcome::{Context, Outcome},
-    shell::{self, run},
+    services::Services,
+    shell::{self, run, run_with},
 };
 
 /// The functions, in the order of the alphabet.
@@ -64,7 +66,13 @@ fn pack(program: &Path, archive: &Path) -> Outcome {
 
 /// Measures the starts of the functions as they are deployed.
 pub(crate) fn measure() -> Outcome {
-    dynamodb::measure_functions(&package()?)
+    let programs = package()?;
+    let mut services = Services::default();
+    services.start_dynamodb()?;
+    let mut command = Command::new("cargo");
+    command.args(["test", "--quiet", "--test", "functions"]).args(EVERYTHING);
+    command.args(["measure", "--", "--ignored", "--nocapture"]).env("CANVASS_TEST_FUNCTIONS", programs);
+    run_with(services.tell(&mut command))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What every route shares: who asks, how fast they may, how a refusal is said, and what is counted.
 //!
-//! One wrapper does it instead of a stack of middleware, so that the way of a vote has one future on the heap.
+//! One wrapper does it instead of a stack of middleware, and it is the same for every route, so that it is compiled
+//! once: the way of a vote has two futures on the heap, the wrapper's and its own.
 
 use std::{convert::Infallible, net::IpAddr, pin::Pin, sync::Arc};
 
@@ -97,13 +98,14 @@ impl Routes {
         handler: F,
     ) -> Self
     where
-        F: Fn(App, Ask) -> Answer + Clone + Send + Sync + 'static,
+        F: Fn(App, Ask) -> Answer + Send + Sync + 'static,
         Answer: Future<Output = Result<Response, Failure>> + Send + 'static,
     {
         let name = method_name(&method);
         let figures = self.app.parts.metrics.route(name, path);
         let filter = MethodFilter::try_from(method).expect("the routes name methods of HTTP");
         let knows_sessions = self.knows_sessions;
+        let handler: Arc<Handle> = Arc::new(move |app, ask| Box::pin(handler(app, ask)));
         let guard = Guard { handler, class, refuse: self.refuse, knows_sessions, figures };
         self.router = self.router.route(path, on(filter, guard));
         self
@@ -129,21 +131,20 @@ fn method_name(method: &Method) -> &'static str {
     }
 }
 
+type Handle = dyn Fn(App, Ask) -> Later<Result<Response, Failure>> + Send + Sync;
+type Later<Output> = Pin<Box<dyn Future<Output = Output> + Send>>;
+
 #[derive(Clone)]
-struct Guard<F> {
-    handler: F,
+struct Guard {
+    handler: Arc<Handle>,
     class: Class,
     refuse: Refuse,
     knows_sessions: bool,
     figures: Arc<RouteFigures>,
 }
 
-impl<F, Answer> Handler<Infallible, App> for Guard<F>
-where
-    F: Fn(App, Ask) -> Answer + Clone + Send + Sync + 'static,
-    Answer: Future<Output = Result<Response, Failure>> + Send + 'static,
-{
-    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+impl Handler<Infallible, App> for Guard {
+    type Future = Later<Response>;
 
     fn call(self, request: Request, app: App) -> Self::Future {
         Box::pin(async move {

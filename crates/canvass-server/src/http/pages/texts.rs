@@ -5,27 +5,70 @@
 
 use std::sync::LazyLock;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::plural::{Numbers, Pattern, Plural};
 use crate::http::speech::Language;
 
-/// Texts in sections, as the tables of a file.
+/// Texts in sections, as the tables of a file. What reads them is written out here: what serde derives for hundreds of
+/// fields takes a minute to compile.
 macro_rules! texts {
     ($(#[$about:meta])* $texts:ident ($($more:ident: $known:ty)*) {
         $($section:ident: $type:ident { $($text:ident: $kind:ty,)* })*
     }) => {
         $(#[$about])*
-        #[derive(Debug, Deserialize)]
-        #[serde(deny_unknown_fields)]
         pub(crate) struct $texts { $(pub(crate) $more: $known,)* $(pub(crate) $section: $type,)* }
 
+        impl $texts {
+            fn read(file: &'static str) -> Self {
+                let mut file = $crate::http::pages::texts::Section::of_file(file);
+                let texts = Self {
+                    $($more: file.take(stringify!($more)),)*
+                    $($section: $type::read(file.take_section(stringify!($section))),)*
+                };
+                file.finish();
+                texts
+            }
+        }
+
         $(
-            #[derive(Debug, Deserialize)]
-            #[serde(deny_unknown_fields)]
             pub(crate) struct $type { $(pub(crate) $text: $kind,)* }
+
+            impl $type {
+                fn read(mut section: $crate::http::pages::texts::Section) -> Self {
+                    let texts = Self { $($text: section.take(stringify!($text)),)* };
+                    section.finish();
+                    texts
+                }
+            }
         )*
     };
+}
+
+/// A table of a file of texts while its texts are taken.
+///
+/// # Panics
+/// Where a text is missing, is no such text, or is left over: a test reads every file.
+pub(crate) struct Section(toml::Table);
+
+impl Section {
+    pub(crate) fn of_file(file: &str) -> Self {
+        Self(file.parse().expect("a file of texts is TOML"))
+    }
+
+    pub(crate) fn take<Text: DeserializeOwned>(&mut self, name: &str) -> Text {
+        let name = name.trim_start_matches("r#");
+        let text = self.0.remove(name).unwrap_or_else(|| panic!("the text {name} is missing"));
+        text.try_into().unwrap_or_else(|error| panic!("the text {name}: {error}"))
+    }
+
+    pub(crate) fn take_section(&mut self, name: &str) -> Self {
+        Self(self.take(name))
+    }
+
+    pub(crate) fn finish(self) {
+        assert!(self.0.is_empty(), "texts that nobody shows: {:?}", self.0);
+    }
 }
 
 texts! {
@@ -122,15 +165,9 @@ pub(crate) struct ScriptTexts {
     change: String,
 }
 
-/// The texts of a file, of any family.
-macro_rules! read_texts {
-    ($name:literal) => {
-        toml::from_str(include_text!($name)).expect("a test reads every file of texts")
-    };
-}
-
 static PAGE_TEXTS: LazyLock<[PageTexts; Language::ALL.len()]> = LazyLock::new(|| {
-    [read_texts!("pages.en.toml"), read_texts!("pages.de.toml"), read_texts!("pages.ar.toml")]
+    [include_text!("pages.en.toml"), include_text!("pages.de.toml"), include_text!("pages.ar.toml")]
+        .map(PageTexts::read)
 });
 
 impl PageTexts {

@@ -3,8 +3,6 @@
 
 use std::sync::LazyLock;
 
-use serde::Deserialize;
-
 use crate::http::{pages::plural::Pattern, speech::Language};
 
 texts! {
@@ -31,8 +29,9 @@ texts! {
     }
 }
 
-static ANALYTICS_TEXTS: LazyLock<[AnalyticsTexts; 2]> =
-    LazyLock::new(|| [read_texts!("analytics.en.toml"), read_texts!("analytics.de.toml")]);
+static ANALYTICS_TEXTS: LazyLock<[AnalyticsTexts; 2]> = LazyLock::new(|| {
+    [include_text!("analytics.en.toml"), include_text!("analytics.de.toml")].map(AnalyticsTexts::read)
+});
 
 impl AnalyticsTexts {
     /// Whether they are there in a language.

@@ -2,8 +2,6 @@
 
 use std::sync::LazyLock;
 
-use serde::Deserialize;
-
 use crate::http::{
     pages::plural::{Pattern, Plural},
     speech::Language,
@@ -89,8 +87,9 @@ texts! {
 /// The languages that the console speaks.
 pub(crate) const LANGUAGES: [Language; 2] = [Language::English, Language::German];
 
-static TEXTS: LazyLock<[ConsoleTexts; LANGUAGES.len()]> =
-    LazyLock::new(|| [read_texts!("console.en.toml"), read_texts!("console.de.toml")]);
+static TEXTS: LazyLock<[ConsoleTexts; LANGUAGES.len()]> = LazyLock::new(|| {
+    [include_text!("console.en.toml"), include_text!("console.de.toml")].map(ConsoleTexts::read)
+});
 
 impl ConsoleTexts {
     /// The texts of one of [`LANGUAGES`], or of the first.
