@@ -6,6 +6,8 @@
 use std::{io, mem, sync::Arc};
 
 use bytes::Bytes;
+use canvass_domain::Timestamp;
+use futures_util::TryStreamExt as _;
 use object_store::{
     BackoffConfig, ClientOptions, Error, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, RetryConfig,
     UpdateVersion, WriteMultipart, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder,
@@ -91,6 +93,33 @@ impl Bucket {
             written => written?,
         };
         Ok(Revision(Some(UpdateVersion { e_tag: written.e_tag, version: written.version })))
+    }
+
+    /// Writes an object that nobody else writes.
+    pub(crate) async fn write(&self, key: &str, bytes: Bytes) -> io::Result<()> {
+        self.store.put(&self.path(key)?, bytes.into()).await?;
+        Ok(())
+    }
+
+    /// Removes an object; one that is gone already is no error.
+    pub(crate) async fn remove(&self, key: &str) -> io::Result<()> {
+        match self.store.delete(&self.path(key)?).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The names in a folder of all objects that were written before a moment.
+    pub(crate) async fn list(&self, folder: &str, before: Timestamp) -> io::Result<Vec<String>> {
+        let path = self.path(folder)?;
+        let mut found = self.store.list(Some(&path));
+        let mut names = Vec::new();
+        while let Some(object) = found.try_next().await? {
+            if object.last_modified.timestamp() < before.seconds() {
+                names.extend(object.location.filename().map(str::to_owned));
+            }
+        }
+        Ok(names)
     }
 
     pub(crate) fn begin(&self, key: &str) -> io::Result<Unfinished> {

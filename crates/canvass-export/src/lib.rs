@@ -22,6 +22,8 @@ mod sink;
 mod source;
 mod state;
 mod turn;
+#[cfg(feature = "object-stores")]
+mod vault;
 mod voters;
 mod xlsx;
 
@@ -31,4 +33,6 @@ pub use exporter::{Exporter, ExporterOptions, Turn, TurnError};
 pub use retention::{Archive, Retention};
 pub use schedule::Schedule;
 pub use source::Source;
+#[cfg(feature = "object-stores")]
+pub use vault::BucketVault;
 pub use voters::{PseudonymKey, Voters};

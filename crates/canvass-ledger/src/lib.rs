@@ -18,6 +18,7 @@ mod preparation;
 mod reader;
 mod recovery;
 mod segment;
+mod stretch;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod torn;
@@ -31,3 +32,4 @@ pub use mirror::{Mirror, MirrorError};
 pub use position::Position;
 pub use preparation::Preparation;
 pub use reader::{Reader, RecordBuffer};
+pub use stretch::{SegmentPlace, Stretch};

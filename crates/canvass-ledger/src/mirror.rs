@@ -15,6 +15,7 @@ use crate::{
     limits::{ERASED_TOGETHER_MAX, SCAN_BYTES, SETTLE_MS, SETTLE_TRIES},
     reader::Shared,
     segment::{Segment, Window, sector_offset},
+    stretch::Stretch,
 };
 
 /// Why a mirror does not follow its ledger. It is as it was.
@@ -79,7 +80,7 @@ impl Mirror {
         for (segment, end) in source.segments_up_to(to) {
             let from = segment.base.max(self.end);
             if from < end || self.segments.is_empty() {
-                let copy = self.copy_of(&segment).map_err(mirror)?;
+                let copy = self.copy_of(segment.base, segment.length).map_err(mirror)?;
                 copy_batches(&mut window, (&segment, end), &copy, from..end)?;
                 touched.push(copy);
             }
@@ -119,12 +120,24 @@ impl Mirror {
         Ok(erased.len())
     }
 
+    /// Adds the stretch that comes next. It is durable after the next [`follow`](Self::follow), or never: what is made
+    /// of stretches is copied further.
+    pub fn append(&mut self, stretch: &Stretch) -> Result<(), MirrorError> {
+        if stretch.from() != self.end {
+            return Err(MirrorError::Diverged(self.end));
+        }
+        let copy = self.copy_of(stretch.segment.base, stretch.segment.length).map_err(mirror)?;
+        copy.write_at(copy.offset_of(self.end), stretch.bytes()).map_err(mirror)?;
+        self.end = stretch.to();
+        Ok(())
+    }
+
     /// The file for a segment's copy, made if it is not there yet.
-    fn copy_of(&mut self, segment: &Segment) -> std::io::Result<Arc<Segment>> {
-        if let Some(copy) = self.segments.iter().find(|copy| copy.base == segment.base) {
+    fn copy_of(&mut self, base: Position, length: u64) -> std::io::Result<Arc<Segment>> {
+        if let Some(copy) = self.segments.iter().find(|copy| copy.base == base) {
             return Ok(Arc::clone(copy));
         }
-        let copy = Arc::new(create_copy(&*self.disk, segment)?);
+        let copy = Arc::new(create_copy(&*self.disk, base, length)?);
         self.segments.push(Arc::clone(&copy));
         Ok(copy)
     }
@@ -139,7 +152,7 @@ impl Reader {
         let mut segments = self.segments_up_to(self.durable_end());
         segments.retain(|(segment, _)| segment.base < to || segment.base == Position::ZERO);
         for (index, (segment, end)) in segments.iter().enumerate() {
-            let copy = create_copy(disk, segment).map_err(mirror)?;
+            let copy = create_copy(disk, segment.base, segment.length).map_err(mirror)?;
             let wanted = segment.base..to.min(*end);
             new_end = copy_batches(&mut window, (segment, *end), &copy, wanted)?;
             let is_last = index + 1 == segments.len();
@@ -180,11 +193,11 @@ fn open_copy(disk: &dyn Disk, base: Position, end: Position) -> Result<Arc<Segme
 }
 
 /// Begins the copy of a segment with its header.
-fn create_copy(disk: &dyn Disk, segment: &Segment) -> std::io::Result<Segment> {
-    let file = disk.create(&segment.name())?;
-    let header = SegmentHeader { version: VERSION, base: segment.base, length: segment.length };
+fn create_copy(disk: &dyn Disk, base: Position, length: u64) -> std::io::Result<Segment> {
+    let file = disk.create(&segment_name(base))?;
+    let header = SegmentHeader { version: VERSION, base, length };
     file.write_at(0, &header.encode())?;
-    Ok(Segment::new(segment.base, segment.length, file))
+    Ok(Segment::new(base, length, file))
 }
 
 /// Copies the batches in `range` of a segment that holds them up to `from_end`; one that reaches past the range's end is
@@ -221,9 +234,9 @@ fn copy_batches(
     Ok(at)
 }
 
-struct SoundBatch<'w> {
-    header: BatchHeader,
-    bytes: &'w [u8],
+pub(crate) struct SoundBatch<'w> {
+    pub(crate) header: BatchHeader,
+    pub(crate) bytes: &'w [u8],
 }
 
 impl<'w> SoundBatch<'w> {
@@ -234,7 +247,7 @@ impl<'w> SoundBatch<'w> {
 
 /// The batch at a position, verified. Where it is not sound it is read again for a while: another program may be
 /// erasing in it.
-fn sound_batch<'w>(
+pub(crate) fn sound_batch<'w>(
     window: &'w mut Window,
     segment: &Segment,
     at: Position,
@@ -295,7 +308,7 @@ fn finish(segment: &Segment, end: Position, is_last: bool) -> std::io::Result<()
 }
 
 /// Notes what has been erased in the original; any other difference means that it is not the original.
-fn compare(
+pub(crate) fn compare(
     original: &SoundBatch<'_>,
     copied: &SoundBatch<'_>,
     sector_offset: usize,

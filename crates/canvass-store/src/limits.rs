@@ -22,11 +22,19 @@ pub const POLLS_MAX: usize = 1_000_000;
 pub const COPIED_AT_ONCE_MAX: usize = 1_000;
 /// How old a backup's own note of the time may become while nothing happens.
 pub const BACKUP_NOTE_AGE_SECONDS_MAX: i64 = 60;
-/// Pause after a backup failed: what keeps it from working seldom passes in seconds.
-pub const BACKUP_RETRY_PAUSE: Duration = Duration::from_mins(1);
 /// Pause between looks whether the erasure of one voter has ended.
 pub const ERASURE_LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// How often it is looked at before whoever asked is told to ask again: a minute.
 pub const ERASURE_LOOKS_MAX: u32 = 600;
+/// Pause after a backup failed, at least.
+pub const BACKUP_RETRY_PAUSE: Duration = Duration::from_secs(15);
+/// Time that a backup has to be brought up to date when the store is closed.
+pub const BACKUP_STOP_WAIT_MAX: Duration = Duration::from_secs(20);
+/// Bytes of one part of a backup in an object store, unless one batch is longer.
+pub const BACKUP_PART_BYTES: usize = 8 * 1024 * 1024;
+/// Parts that are written before the note says so: what is written again after a program was killed.
+pub const BACKUP_PARTS_UNNOTED_MAX: usize = 16;
+/// Age at which a part that no note names is nobody's: a program that writes one names it within minutes.
+pub const BACKUP_PART_UNNOTED_AGE_MIN: Duration = Duration::from_hours(1);
 /// Records that are overwritten together when a poll is erased; each lot takes two syncs.
 pub const ERASED_AT_ONCE_MAX: usize = 8_192;

@@ -115,9 +115,9 @@ options! {
     /// Directory of the data; made if it is missing
     #[arg(value_name = "DIR")]
     data: PathBuf = "./canvass-data", "CANVASS_DATA";
-    /// Folder in which a backup is kept up to date while the server runs
-    #[arg(value_name = "FOLDER")]
-    backup_to: OptionalPath = "", "CANVASS_BACKUP_TO";
+    /// Where a backup is kept up to date while the server runs: a folder, or s3://, gs:// or az:// with BUCKET/PREFIX
+    #[arg(value_name = "FOLDER or URL")]
+    backup_to: OptionalDestination = "", "CANVASS_BACKUP_TO";
     /// Seconds between looks for something new to back up
     #[arg(value_name = "SECONDS")]
     backup_seconds: NonZeroU64 = "5", "CANVASS_BACKUP_SECONDS";
@@ -402,7 +402,7 @@ impl FromStr for OptionalPath {
     }
 }
 
-/// Where exports go, or none where the text is empty.
+/// Where exports or backups go, or none where the text is empty.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct OptionalDestination(Option<Destination>);

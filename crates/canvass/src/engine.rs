@@ -9,6 +9,7 @@ use canvass_store::{
 };
 
 use crate::{
+    backups,
     config::{Settings, StoreKind},
     edge,
     failure::Failure,
@@ -81,14 +82,15 @@ impl Engine {
 }
 
 fn open_local(settings: &Settings) -> Result<Engine, Failure> {
+    let place = settings.backup_to.get().map(backups::place).transpose()?;
     let system = SystemEdge::default();
     let options = LocalOptions::new(&settings.data, edge::random());
     let (store, opened) = LocalStore::open(&options, Arc::new(move || system.now()))
         .map_err(|error| not_opened(settings, &error))?;
-    if let Some(folder) = settings.backup_to.get() {
+    if let Some(place) = place {
         let clock = Arc::new(|| SystemEdge::default().now());
         store
-            .back_up_to(folder, settings.backup_pause(), clock)
+            .back_up_to(place, settings.backup_pause(), clock)
             .map_err(|error| Failure::failed(error.to_string()))?;
     }
     let store = Arc::new(store);

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use crate::{
+    backups::without_buckets,
     config::{ExportVoters, Settings},
     edge,
     failure::Failure,
@@ -81,9 +82,7 @@ impl Drop for Exports {
 
 fn check_is_built_in(destination: &Destination) -> Result<(), Failure> {
     if matches!(destination, Destination::Bucket(_)) && cfg!(not(feature = "object-stores")) {
-        return Err(Failure::usage(
-            "this program was built without object stores; build it with: cargo build --release --features object-stores",
-        ));
+        return Err(without_buckets());
     }
     Ok(())
 }

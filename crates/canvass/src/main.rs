@@ -1,5 +1,6 @@
 //! The program `canvass`: command line, configuration and wiring. The only place that reads the environment.
 
+mod backups;
 mod cli;
 mod client;
 mod command;

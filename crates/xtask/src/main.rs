@@ -19,6 +19,7 @@ mod outcome;
 mod prometheus;
 mod python;
 mod random;
+mod sbom;
 mod server;
 mod services;
 mod shell;
@@ -67,6 +68,8 @@ enum Command {
     Package,
     /// The same, and measures how soon each answers after it was started.
     Functions,
+    /// What a program is made of, as CycloneDX tells it.
+    Sbom(sbom::SbomOptions),
     /// A server to compare with.
     #[command(hide = true)]
     BenchServer(bench::servers::BenchServerOptions),
@@ -97,6 +100,7 @@ fn run(command: Command) -> Outcome {
         Command::Bench(options) => bench::bench(&options),
         Command::Package => functions::package().map(|_| ()),
         Command::Functions => functions::measure(),
+        Command::Sbom(options) => sbom::sbom(&options),
         Command::BenchServer(options) => bench::servers::serve(&options),
     }
 }

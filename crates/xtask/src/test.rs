@@ -10,7 +10,7 @@ use crate::{
     fault::{self, FaultOptions},
     features::{self, FEATURES},
     outcome::Outcome,
-    prometheus,
+    prometheus, sbom,
     shell::{self, run},
     tidy,
 };
@@ -25,7 +25,7 @@ pub(crate) struct TestOptions {
 
 /// Runs every check; the first that fails ends the run.
 pub(crate) fn test(options: &TestOptions) -> Outcome {
-    let steps: [(&str, Step); 7] = [
+    let steps: [(&str, Step); 8] = [
         ("rules", tidy::tidy),
         ("format", || run("cargo", &["fmt", "--all", "--check"])),
         ("lints", lint),
@@ -33,6 +33,7 @@ pub(crate) fn test(options: &TestOptions) -> Outcome {
         ("tests", test_code),
         ("documentation", document),
         ("dependencies", check_dependencies_if_possible),
+        ("sbom", sbom::test),
     ];
     for (name, step) in steps {
         timed(name, step)?;

@@ -1,15 +1,16 @@
-//! Backups: a folder that follows the ledger, by a server while it runs or by another program beside it.
+//! Backups: a folder or a vault that follows the ledger, by a server while it runs or by another program beside it.
 //!
-//! The ledger only grows, so what was copied once is copied; only erasures reach back, and are done again in the copy.
+//! What is here of folders; `vault.rs` has the same for object stores. The ledger only grows, so what was copied once is copied; only erasures reach back, and are done again in the copy.
 //! `backup.json` says up to where the copy is whole. It is replaced after what it speaks of is durable, so a backup
 //! that is stopped at any moment is the one before.
 
 use std::{
+    fmt,
     fs::{self, File, TryLockError},
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering, mpsc},
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
 
@@ -21,8 +22,9 @@ use super::{
     Clock,
     open::{LEDGER_NAME, make_directory},
     shared::{BackupFigures, Shared},
+    vault::{Vault, VaultBackup},
 };
-use crate::limits::{BACKUP_NOTE_AGE_SECONDS_MAX, BACKUP_RETRY_PAUSE};
+use crate::limits::{BACKUP_NOTE_AGE_SECONDS_MAX, BACKUP_RETRY_PAUSE, BACKUP_STOP_WAIT_MAX};
 
 const NOTE_NAME: &str = "backup.json";
 const NEW_NOTE_NAME: &str = "backup.json.new";
@@ -30,6 +32,23 @@ const LOCK_NAME: &str = "lock";
 const SEGMENTS_NAME: &str = "segments";
 /// The version of a backup's layout.
 const FORMAT: u32 = 1;
+
+/// Where a backup is kept.
+pub enum BackupPlace {
+    /// A folder; made if it is missing.
+    Folder(PathBuf),
+    /// An object store.
+    Vault(Box<dyn Vault>),
+}
+
+impl fmt::Display for BackupPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(formatter),
+            Self::Vault(vault) => vault.address().fmt(formatter),
+        }
+    }
+}
 
 /// Why a backup was not made or brought up to date. The one before is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -51,10 +70,10 @@ pub enum BackupError {
     /// The folder holds something else.
     #[error("{0} is not empty and holds no backup")]
     NotABackup(PathBuf),
-    /// The folder's note cannot be read.
+    /// The backup's note cannot be read.
     #[error("{path}: {reason}")]
     Note {
-        /// Which file.
+        /// Which file or object.
         path: PathBuf,
         /// Why.
         reason: String,
@@ -65,7 +84,7 @@ pub enum BackupError {
          {position}); it stays as it is: give a new folder"
     )]
     Diverged {
-        /// The backup.
+        /// The backup: its folder, or its address.
         folder: PathBuf,
         /// The first place that differs.
         position: Position,
@@ -81,7 +100,7 @@ pub enum BackupError {
     /// The copy is damaged or cannot be written.
     #[error("the backup in {folder}: {reason}")]
     Copy {
-        /// The backup.
+        /// The backup: its folder, or its address.
         folder: PathBuf,
         /// Why.
         reason: String,
@@ -107,17 +126,17 @@ pub struct BackedUp {
     pub erased: usize,
 }
 
-/// Brings the backup of a data directory in a folder up to date, once. A server may be running on the directory, which
-/// is only read.
+/// Brings the backup of a data directory up to date, once. A server may be running on the directory, which is only
+/// read.
 ///
 /// # Errors
 /// See [`BackupError`].
-pub fn back_up(directory: &Path, folder: &Path, clock: &dyn Clock) -> Result<BackedUp, BackupError> {
+pub fn back_up(directory: &Path, place: BackupPlace, clock: &dyn Clock) -> Result<BackedUp, BackupError> {
     let ledger = directory.join(LEDGER_NAME);
     fs::read_dir(&ledger).map_err(|source| BackupError::folder(&ledger, source))?;
-    let mut backup = Backup::open(folder)?;
+    let mut backup = Following::open(place)?;
     let at = clock.now();
-    let end = backup.mirror.end();
+    let end = backup.end()?;
     let source = match Reader::beside(Arc::new(FileDisk::read_only(&ledger)), end) {
         Ok(source) => source,
         Err(canvass_ledger::OpenError::Short { end, .. }) => return Err(backup.diverged(end)),
@@ -126,7 +145,47 @@ pub fn back_up(directory: &Path, folder: &Path, clock: &dyn Clock) -> Result<Bac
     backup.follow(&source, at)
 }
 
-/// What a backup says of itself.
+/// What follows a ledger.
+enum Following {
+    Folder(Backup),
+    Vault(VaultBackup),
+}
+
+impl Following {
+    /// A vault is not asked for anything yet: one that cannot be reached is no reason not to serve.
+    fn open(place: BackupPlace) -> Result<Self, BackupError> {
+        Ok(match place {
+            BackupPlace::Folder(folder) => Self::Folder(Backup::open(&folder)?),
+            BackupPlace::Vault(vault) => Self::Vault(VaultBackup::new(vault)),
+        })
+    }
+
+    /// Up to where the ledger was backed up before.
+    fn end(&mut self) -> Result<Position, BackupError> {
+        match self {
+            Self::Folder(backup) => Ok(backup.mirror.end()),
+            Self::Vault(backup) => backup.end(),
+        }
+    }
+
+    /// Copies what is new in a ledger, all of which was there at the moment given.
+    fn follow(&mut self, source: &Reader, at: Timestamp) -> Result<BackedUp, BackupError> {
+        match self {
+            Self::Folder(backup) => backup.follow(source, at),
+            Self::Vault(backup) => backup.follow(source, at),
+        }
+    }
+
+    fn diverged(&self, position: Position) -> BackupError {
+        let folder = match self {
+            Self::Folder(backup) => backup.folder.clone(),
+            Self::Vault(backup) => backup.address(),
+        };
+        BackupError::Diverged { folder, position }
+    }
+}
+
+/// What a backup in a folder says of itself.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Note {
     format: u32,
@@ -170,7 +229,6 @@ impl Backup {
         Ok(Self { folder: folder.to_owned(), mirror, noted_at, erasures_compared: None, _lock: lock })
     }
 
-    /// Copies what is new in a ledger, all of which was there at the moment given.
     fn follow(&mut self, source: &Reader, at: Timestamp) -> Result<BackedUp, BackupError> {
         let erasures = source.erasures();
         let before = self.mirror.end();
@@ -201,7 +259,9 @@ impl Backup {
 
     fn explain(&self, error: MirrorError) -> BackupError {
         match error {
-            MirrorError::Diverged(position) => self.diverged(position),
+            MirrorError::Diverged(position) => {
+                BackupError::Diverged { folder: self.folder.clone(), position }
+            }
             MirrorError::Mirror(canvass_ledger::ReadError::Damaged(damage)) => BackupError::Copy {
                 folder: self.folder.clone(),
                 reason: format!("{damage}; begin another one in a new folder"),
@@ -209,19 +269,15 @@ impl Backup {
             error => BackupError::Copy { folder: self.folder.clone(), reason: full_text(&error) },
         }
     }
-
-    fn diverged(&self, position: Position) -> BackupError {
-        BackupError::Diverged { folder: self.folder.clone(), position }
-    }
 }
 
 /// An error with what caused it.
-fn full_text(error: &dyn std::error::Error) -> String {
+pub(super) fn full_text(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-fn open_mirror(folder: &Path, disk: Arc<dyn Disk>, end: Position) -> Result<Mirror, BackupError> {
+pub(super) fn open_mirror(folder: &Path, disk: Arc<dyn Disk>, end: Position) -> Result<Mirror, BackupError> {
     Mirror::open(disk, end)
         .map_err(|error| BackupError::Copy { folder: folder.to_owned(), reason: full_text(&error) })
 }
@@ -264,41 +320,51 @@ fn lock(folder: &Path) -> Result<File, BackupError> {
     }
 }
 
-/// The thread that keeps a backup up to date. Dropping it copies what is there, once more, and ends it.
+/// The thread that keeps a backup up to date. Dropping it has it copy what is there, once more, and end; one that takes
+/// too long over it is left to end with the program, which leaves the backup as it was.
 pub(super) struct Shipping {
     stop: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    ended: mpsc::Receiver<()>,
 }
 
 impl Shipping {
     pub(super) fn start(
-        folder: &Path,
+        place: BackupPlace,
         pause: Duration,
         clock: Arc<dyn Clock>,
         shared: Arc<Shared>,
     ) -> Result<Self, BackupError> {
-        let backup = Backup::open(folder)?;
-        let (stop, stopped) = mpsc::channel();
-        let thread = thread::Builder::new()
+        let shown = PathBuf::from(place.to_string());
+        let mut backup = Following::open(place)?;
+        let ((stop, stopped), (ending, ended)) = (mpsc::channel(), mpsc::channel());
+        thread::Builder::new()
             .name("canvass-backup".into())
-            .spawn(move || ship(backup, pause, &*clock, &shared, &stopped))
-            .map_err(|source| BackupError::folder(folder, source))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+            .spawn(move || {
+                ship(&mut backup, pause, &*clock, &shared, &stopped);
+                // A folder is free for others before it is said that this has ended.
+                drop((backup, ending));
+            })
+            .map_err(|source| BackupError::Folder { path: shown, source })?;
+        Ok(Self { stop: Some(stop), ended })
     }
 }
 
 impl Drop for Shipping {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the backup's thread ended with a panic");
+        if self.ended.recv_timeout(BACKUP_STOP_WAIT_MAX) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!("the backup is not up to date; the next server brings it there");
         }
     }
 }
 
-fn ship(mut backup: Backup, pause: Duration, clock: &dyn Clock, shared: &Shared, stop: &mpsc::Receiver<()>) {
+fn ship(
+    backup: &mut Following,
+    pause: Duration,
+    clock: &dyn Clock,
+    shared: &Shared,
+    stop: &mpsc::Receiver<()>,
+) {
     let figures = shared.figures.backup.get_or_init(BackupFigures::default);
     let mut is_last = false;
     loop {

@@ -17,6 +17,7 @@ mod places;
 mod prepared;
 mod restore;
 mod shared;
+mod vault;
 mod writer;
 
 use std::{
@@ -49,11 +50,12 @@ use self::{
     writer::{Queue, Waiting, Work},
 };
 pub use self::{
-    backup::{BackedUp, BackupError, back_up},
+    backup::{BackedUp, BackupError, BackupPlace, back_up},
     carry::{CarryError, Contents, NewDirectory, has_ledger},
     doctor::{Finding, Report, examine},
     open::{OpenError, Opened},
     restore::{RestoreError, Restored, restore},
+    vault::Vault,
 };
 use crate::{
     ChainInput, Feed, Health, Pending, PollPage, PollQuery, RecordPage, RecordedEntry, Snapshot, Store,
@@ -179,17 +181,17 @@ impl LocalStore {
         drop(self.shipping.lock().take());
     }
 
-    /// Keeps a backup in a folder up to date until the store is closed, looking for something new after each pause.
+    /// Keeps a backup up to date until the store is closed, looking for something new after each pause.
     ///
     /// # Errors
-    /// If the folder cannot be used. What goes wrong later is logged and tried again.
+    /// If a folder cannot be used. What goes wrong later, and with a vault, is logged and tried again.
     pub fn back_up_to(
         &self,
-        folder: &Path,
+        place: BackupPlace,
         pause: Duration,
         clock: Arc<dyn Clock>,
     ) -> Result<(), BackupError> {
-        *self.shipping.lock() = Some(Shipping::start(folder, pause, clock, Arc::clone(&self.shared))?);
+        *self.shipping.lock() = Some(Shipping::start(place, pause, clock, Arc::clone(&self.shared))?);
         Ok(())
     }
 

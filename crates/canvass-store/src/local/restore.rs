@@ -12,12 +12,14 @@ use canvass_ledger::{Disk, FileDisk, MirrorError, Position, ReadError, Reader};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    backup::{self, BackupError},
+    backup::{self, BackupError, BackupPlace},
     open::{LEDGER_NAME, OpenError, make_directory},
+    vault,
 };
 
 const MARK_NAME: &str = "restored.json";
 const PARTIAL_NAME: &str = "ledger.partial";
+const FETCHED_NAME: &str = "backup.partial";
 
 /// What was restored; kept in the data directory for good, as `restored.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +27,7 @@ const PARTIAL_NAME: &str = "ledger.partial";
 pub struct Restored {
     /// When it was restored.
     pub restored_at: Timestamp,
-    /// The backup's folder.
+    /// The backup's folder, or its address.
     pub from: PathBuf,
     /// Everything that was acknowledged before this moment is in the backup.
     pub backup_at: Timestamp,
@@ -69,13 +71,14 @@ pub enum RestoreError {
     },
 }
 
-/// Makes a data directory of the backup in a folder: all of it, or with `to` every record up to and including that
-/// moment. A server may be writing the backup meanwhile.
+/// Makes a data directory of a backup: all of it, or with `to` every record up to and including that moment. A server
+/// may be writing the backup meanwhile. What lies in a vault is fetched into the directory first, which takes the same
+/// room again until it is done.
 ///
 /// # Errors
 /// See [`RestoreError`]. The directory holds no ledger then.
 pub fn restore(
-    folder: &Path,
+    place: BackupPlace,
     directory: &Path,
     to: Option<Timestamp>,
     now: Timestamp,
@@ -84,22 +87,50 @@ pub fn restore(
     if !is_free(directory).map_err(unusable)? {
         return Err(RestoreError::NotEmpty(directory.to_owned()));
     }
-    let (note, backup) = backup::read(folder)?;
-    let damaged = |reason: String| RestoreError::Damaged { folder: folder.to_owned(), reason };
-    let cut = find_cut(&backup, to.unwrap_or(Timestamp::from_microseconds(i64::MAX)))
+    match place {
+        BackupPlace::Folder(folder) => {
+            let (note, backup) = backup::read(&folder)?;
+            let from = folder.canonicalize().unwrap_or(folder);
+            restore_from(&backup, (from, note.at), directory, to, now)
+        }
+        BackupPlace::Vault(mut vault) => {
+            make_directory(directory).map_err(unusable)?;
+            let fetched = directory.join(FETCHED_NAME);
+            let outcome =
+                vault::fetch(&mut *vault, &fetched).map_err(RestoreError::from).and_then(|(at, backup)| {
+                    restore_from(&backup, (vault.address().into(), at), directory, to, now)
+                });
+            // What is left of it is in nobody's way.
+            let _ = fs::remove_dir_all(fetched);
+            outcome
+        }
+    }
+}
+
+/// The same of what lies on a disk; `from` and `backup_at` are what the mark says.
+fn restore_from(
+    backup: &Reader,
+    (from, backup_at): (PathBuf, Timestamp),
+    directory: &Path,
+    to: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Restored, RestoreError> {
+    let unusable = |source| RestoreError::Directory { path: directory.to_owned(), source };
+    let damaged = |reason: String| RestoreError::Damaged { folder: from.clone(), reason };
+    let cut = find_cut(backup, to.unwrap_or(Timestamp::from_microseconds(i64::MAX)))
         .map_err(|error| damaged(error.to_string()))?;
     make_directory(directory).map_err(unusable)?;
     let restored = Restored {
         restored_at: now,
-        from: folder.canonicalize().unwrap_or_else(|_| folder.to_owned()),
-        backup_at: note.at,
+        from: from.clone(),
+        backup_at,
         to,
         last_record_at: cut.last_record_at,
         records: cut.records,
         records_left_out: cut.left_out,
         records_left_out_of_order: cut.left_out_of_order,
     };
-    fill(directory, &backup, cut.position, &restored).map_err(|error| match error {
+    fill(directory, backup, cut.position, &restored).map_err(|error| match error {
         MirrorError::Mirror(ReadError::Disk(source)) => unusable(source),
         error => damaged(std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string)),
     })?;

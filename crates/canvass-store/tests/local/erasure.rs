@@ -12,7 +12,7 @@ use canvass_ledger::testing::SimulatedDisk;
 use canvass_store::{
     Store as _,
     conformance::{TestClock, World},
-    local::LocalStore,
+    local::{BackupPlace, LocalStore},
 };
 
 use crate::support::{Home, run, world};
@@ -118,7 +118,13 @@ fn nothing_of_a_voter_is_left_and_nothing_counted_changes() {
         let (store, _) = home.open(&clock).unwrap();
         let world = world(&store, &clock);
         let poll = tell(&world, &STORY).await;
-        store.back_up_to(backup.path(), Duration::from_millis(10), Arc::new(clock.clone())).unwrap();
+        store
+            .back_up_to(
+                BackupPlace::Folder(backup.path().into()),
+                Duration::from_millis(10),
+                Arc::new(clock.clone()),
+            )
+            .unwrap();
         wait_for_canaries(backup.path(), true).await;
         assert!(!canaries(home.path()).is_empty());
         // A checkpoint holds what voters told, until there is another.
@@ -129,7 +135,13 @@ fn nothing_of_a_voter_is_left_and_nothing_counted_changes() {
         let (store, _) = home.open(&clock).unwrap();
         let world = crate::support::world(&store, &clock);
         let before = store.tally(&poll).await.unwrap().tally;
-        store.back_up_to(backup.path(), Duration::from_millis(10), Arc::new(clock.clone())).unwrap();
+        store
+            .back_up_to(
+                BackupPlace::Folder(backup.path().into()),
+                Duration::from_millis(10),
+                Arc::new(clock.clone()),
+            )
+            .unwrap();
         assert_eq!(world.tell(&poll, "erase").await, "closed v3");
         wait_until_erased(&store, &poll).await;
         wait_for_canaries(home.path(), false).await;

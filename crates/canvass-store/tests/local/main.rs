@@ -12,3 +12,4 @@ mod opening;
 mod power;
 mod scale;
 mod support;
+mod vault;

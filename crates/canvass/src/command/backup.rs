@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use canvass_export::Destination;
 use canvass_server::{Edge as _, SystemEdge};
 use canvass_store::local::{BackedUp, back_up};
 use clap::Args;
 use serde_json::json;
 
-use crate::{failure::Failure, output};
+use crate::{backups, failure::Failure, output};
 
 /// A server may be running on the data directory, which is only read. What was copied once is not copied again.
 #[derive(Debug, Args)]
@@ -21,19 +22,20 @@ pub(crate) struct BackupArgs {
         default_value = "./canvass-data"
     )]
     data: PathBuf,
-    /// The backup's folder; made if it is missing
-    #[arg(long, value_name = "FOLDER")]
-    to: PathBuf,
+    /// The backup: a folder, made if it is missing, or s3://, gs:// or az:// with BUCKET/PREFIX
+    #[arg(long, value_name = "FOLDER or URL")]
+    to: Destination,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &BackupArgs) -> Result<(), Failure> {
-    let done = back_up(&args.data, &args.to, &|| SystemEdge::default().now())
+    let place = backups::place(&args.to)?;
+    let done = back_up(&args.data, place, &|| SystemEdge::default().now())
         .map_err(|error| Failure::failed(error.to_string()))?;
     let json = json!({
-        "folder": args.to,
+        "folder": args.to.to_string(),
         "at": done.at,
         "bytes": done.bytes,
         "bytesNew": done.bytes_new,
@@ -52,7 +54,7 @@ fn text(args: &BackupArgs, done: &BackedUp) -> String {
     };
     format!(
         "{} holds everything acknowledged before {}: {}, {} of them new.{erased}",
-        args.to.display(),
+        args.to,
         done.at,
         output::counted(done.bytes, "byte"),
         done.bytes_new,

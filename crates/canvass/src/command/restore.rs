@@ -3,19 +3,20 @@
 use std::path::PathBuf;
 
 use canvass_domain::Timestamp;
+use canvass_export::Destination;
 use canvass_server::{Edge as _, SystemEdge};
 use canvass_store::local::{Report, Restored, examine, restore};
 use clap::Args;
 use serde_json::Value;
 
-use crate::{command::doctor, failure::Failure, output};
+use crate::{backups, command::doctor, failure::Failure, output};
 
 /// The new directory says for good that it was restored: at each start, and when the doctor looks at it.
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
-    /// The backup's folder
-    #[arg(long, value_name = "FOLDER")]
-    from: PathBuf,
+    /// The backup: a folder, or s3://, gs:// or az:// with BUCKET/PREFIX
+    #[arg(long, value_name = "FOLDER or URL")]
+    from: Destination,
     /// The new data directory, which must be empty or missing
     #[arg(long, value_name = "NEW_DIR")]
     data: PathBuf,
@@ -32,8 +33,9 @@ pub(crate) struct RestoreArgs {
 
 pub(crate) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     let now = SystemEdge::default().now();
+    let place = backups::place(&args.from)?;
     let restored =
-        restore(&args.from, &args.data, args.to, now).map_err(|error| Failure::failed(error.to_string()))?;
+        restore(place, &args.data, args.to, now).map_err(|error| Failure::failed(error.to_string()))?;
     let report = args.verify.then(|| examine(&args.data)).transpose();
     let report = report.map_err(|error| Failure::failed(error.to_string()))?;
     if args.json {
