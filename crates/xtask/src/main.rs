@@ -17,6 +17,7 @@ mod load;
 mod machine;
 mod object_stores;
 mod outcome;
+mod package;
 mod prometheus;
 mod python;
 mod random;
@@ -65,7 +66,7 @@ enum Command {
     /// Measures speed and size; builds with --release.
     Bench(bench::BenchOptions),
     /// Builds the functions for AWS Lambda and packs each as it is deployed, with checksums.
-    Package,
+    Package(package::PackageOptions),
     /// The same, and measures how soon each answers after it was started.
     Functions,
     /// A server to compare with.
@@ -96,7 +97,7 @@ fn run(command: Command) -> Outcome {
         Command::Watching => watching::test(),
         Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),
-        Command::Package => functions::package().map(|_| ()),
+        Command::Package(options) => package::package(&options).map(|_| ()),
         Command::Functions => functions::measure(),
         Command::BenchServer(options) => bench::servers::serve(&options),
     }
