@@ -2,6 +2,8 @@
 //!
 //! The scripts of the server's own tests run here too, unchanged, and must hear what the server says.
 
+mod calls;
+mod deployed;
 #[path = "../../../canvass-server/tests/http/dialects.rs"]
 mod dialects;
 mod emulator;
@@ -15,4 +17,5 @@ mod measure;
 mod place;
 mod story;
 mod stream;
+mod template;
 mod world;
