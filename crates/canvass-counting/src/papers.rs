@@ -4,8 +4,10 @@
 //! five. So ballots that agree in their first ranks move together as one paper, until these ranks are used up: most
 //! counts end before many are. The figures are the same, because whatever moves, moves at the same value.
 
+use std::sync::Arc;
+
 use crate::{
-    BallotCounts, Figure, Profile, WEIGHT_UNIT,
+    BallotCounts, Figure, Profile, Total, WEIGHT_UNIT,
     intake::Reading,
     packed::{PackedBallot, PackedRank, Ranks},
     profile::{Members, NONE},
@@ -16,12 +18,13 @@ pub(crate) struct Papers<'a> {
     profile: &'a Profile,
     list: Vec<Paper<'a>>,
     /// The ballots of the bundles, once they are asked for.
-    members: Option<Members>,
+    members: Option<[Arc<Members>; 2]>,
     /// Whether all papers' weights are whole votes.
     pub(crate) are_whole_votes: bool,
 }
 
 /// Ballots that move together.
+#[derive(Clone, Copy)]
 pub(crate) struct Paper<'a> {
     pub(crate) ranks: Ranks<'a>,
     /// Of all its ballots, in millionths of a vote.
@@ -138,15 +141,23 @@ impl<'a> Papers<'a> {
     /// paper itself is used no more.
     pub(crate) fn take_apart(&mut self, index: u32) -> std::ops::Range<u32> {
         let begin = small(self.list.len());
-        let Paper { value, shared, bundle, .. } = *self.get(index);
-        let members = self.members.get_or_insert_with(|| self.profile.members());
-        for (ballot, total) in self.profile.bundled(members, bundle) {
-            if let PackedBallot::Ranking(ranks) = ballot {
-                let alone = Paper::new(ranks, total.signed_millionths(), value);
-                self.list.push(Paper { place: shared, ..alone });
-            }
-        }
+        let mut list = std::mem::take(&mut self.list);
+        self.apart(list[index as usize], |paper| list.push(paper));
+        self.list = list;
         begin..small(self.list.len())
+    }
+
+    /// Gives each ballot of a paper as a paper of its own, from the place on where they differ.
+    pub(crate) fn apart(&mut self, paper: Paper<'a>, each: impl FnMut(Paper<'a>)) {
+        let Paper { value, shared, bundle, .. } = paper;
+        let members = self.members.get_or_insert_with(|| self.profile.members());
+        let alone = |(ballot, total): (PackedBallot<'a>, Total)| match ballot {
+            PackedBallot::Ranking(ranks) => {
+                Some(Paper { place: shared, ..Paper::new(ranks, total.signed_millionths(), value) })
+            }
+            _ => None,
+        };
+        self.profile.bundled(members, bundle).filter_map(alone).for_each(each);
     }
 }
 

@@ -5,7 +5,8 @@
 
 use std::{
     hash::{BuildHasher as _, RandomState},
-    sync::Arc,
+    ops::Range,
+    sync::{Arc, OnceLock},
 };
 
 use hashbrown::HashTable;
@@ -31,7 +32,7 @@ const UNUSED_KEPT_MAX: usize = 1_024;
 /// nobody casts it any more, the place is kept, until these are the larger part of all.
 ///
 /// A copy has no such table until something is added to it, and a copy over an earlier copy of the same profile takes
-/// only what is new and the totals, so that copying a profile to count it is quick.
+/// only what is new or was changed, so that copying a profile to count it is quick.
 #[derive(Debug, Default)]
 pub struct Profile {
     option_count: usize,
@@ -60,10 +61,16 @@ pub struct Profile {
     total: Total,
     /// The highest option that any ballot names.
     option_max: Option<OptionIndex>,
+    /// The ballots of each bundle as they were when they were asked for first.
+    members: OnceLock<Arc<Members>>,
+    /// Whose totals were changed last, one after another; what is too long ago is dropped. A copy has none.
+    changed: Vec<u32>,
+    /// How many changes were dropped; of a copy, how many there were when it was made.
+    changes_dropped: u64,
     /// The codes of the ballot in hand.
     scratch: Vec<u16>,
     /// Whose ballots these are: the same in a copy until something is added to it. Ballots keep their places, so of two
-    /// profiles with one origin, the shorter is how the longer began, but for the totals.
+    /// profiles with one origin, the shorter is how the longer began, but for the totals that were changed since.
     origin: Arc<()>,
 }
 
@@ -82,12 +89,17 @@ pub(crate) struct Bundle {
 const SHARED_RANKS: u32 = 5;
 /// No bundle.
 pub(crate) const NONE: u32 = u32::MAX;
+/// What is kept from one copy to the next is made anew when this part of the ballots is new or was changed.
+const NEW_PART: usize = 8;
 
-/// The ballots of each bundle.
+/// The ballots of each bundle, of a range of ballots.
+#[derive(Debug, Default)]
 pub(crate) struct Members {
     /// Where the ballots of each bundle end in the list; they begin where those of the one before end.
     ends: Vec<u32>,
     list: Vec<u32>,
+    /// The ballot after the range.
+    end: usize,
 }
 
 /// Finds ballots by their codes, and bundles by their keys.
@@ -129,7 +141,8 @@ impl Profile {
         self.codes.capacity() * size_of::<u16>()
             + self.starts.capacity() * size_of::<usize>()
             + self.totals.capacity() * size_of::<Total>()
-            + (self.bundle_of.capacity() + self.single.capacity()) * size_of::<u32>()
+            + (self.bundle_of.capacity() + self.single.capacity() + self.changed.capacity())
+                * size_of::<u32>()
             + self.bundles.capacity() * size_of::<Bundle>()
             + self
                 .finder
@@ -211,39 +224,28 @@ impl Profile {
             .filter(|(_, total)| *total > Total::ZERO)
     }
 
-    /// The bundles of which anything is cast, by number.
+    /// The bundles of which anything is cast.
     pub(crate) fn bundles(&self) -> impl Iterator<Item = (u32, Bundle)> {
         (0..).zip(self.bundles.iter().copied()).filter(|(_, bundle)| bundle.total > Total::ZERO)
     }
 
-    /// Which ballots each bundle has: a walk over all ballots, for a count that looks at many bundles.
-    pub(crate) fn members(&self) -> Members {
-        let mut ends = vec![0; self.bundles.len()];
-        let bundled = || (0..).zip(&self.bundle_of).filter(|(_, bundle)| **bundle != NONE);
-        bundled().for_each(|(_, &bundle)| ends[bundle as usize] += 1);
-        let mut begin = 0;
-        for end in &mut ends {
-            begin += std::mem::replace(end, begin);
-        }
-        let mut list = vec![0; begin as usize];
-        for (index, &bundle) in bundled() {
-            let end = &mut ends[bundle as usize];
-            list[*end as usize] = index;
-            *end += 1;
-        }
-        Members { ends, list }
+    /// Which ballots each bundle has, in two parts: those that were there when this was asked for first, or before an
+    /// earlier copy, and those that are new.
+    pub(crate) fn members(&self) -> [Arc<Members>; 2] {
+        let of = |range| Arc::new(Members::of(&self.bundle_of, range, self.bundles.len()));
+        let known = self.members.get_or_init(|| of(0..self.bundle_of.len()));
+        [Arc::clone(known), of(known.end..self.bundle_of.len())]
     }
 
     /// The ballots of a bundle of which anything is cast.
     pub(crate) fn bundled<'a, 'members>(
         &'a self,
-        members: &'members Members,
+        members: &'members [Arc<Members>; 2],
         bundle: u32,
     ) -> impl Iterator<Item = (PackedBallot<'a>, Total)> + use<'a, 'members> {
-        let end = members.ends[bundle as usize] as usize;
-        let begin = bundle.checked_sub(1).map_or(0, |before| members.ends[before as usize] as usize);
-        members.list[begin..end]
+        members
             .iter()
+            .flat_map(move |members| members.of_bundle(bundle))
             .map(|&index| (self.ballot(index), self.totals[index as usize]))
             .filter(|(_, total)| *total > Total::ZERO)
     }
@@ -281,11 +283,31 @@ impl Profile {
         if let Some(bundle) = self.bundle_of_scratch() {
             self.bundles[bundle].total = apply(self.bundles[bundle].total);
         }
+        self.note_change(index);
         let is_fractional =
             |total: Total| usize::from(!total.millionths().is_multiple_of(WEIGHT_UNIT.into()));
         let is_unused = |total: Total| usize::from(total == Total::ZERO);
         self.fractional = self.fractional + is_fractional(after) - is_fractional(before);
         self.unused = self.unused + is_unused(after) - is_unused(before);
+    }
+
+    /// Keeps a later copy over an earlier one from looking at every total.
+    fn note_change(&mut self, index: usize) {
+        if self.changed.len() >= self.starts.len() / NEW_PART {
+            self.changes_dropped = self.changes();
+            self.changed.clear();
+        }
+        self.changed.push(number(index));
+    }
+
+    /// How many changes there were.
+    fn changes(&self) -> u64 {
+        self.changes_dropped + self.changed.len() as u64
+    }
+
+    /// The changes since there were so many; none where some of them were dropped, or there never were so many.
+    fn changes_since(&self, changes: u64) -> Option<&[u32]> {
+        self.changed.get(usize::try_from(changes.checked_sub(self.changes_dropped)?).ok()?..)
     }
 
     /// The ballot's place, if it has one; its codes are in `scratch` then, in any case.
@@ -394,6 +416,35 @@ impl Profile {
     }
 }
 
+impl Members {
+    fn of(bundle_of: &[u32], range: Range<usize>, bundles: usize) -> Self {
+        let end = range.end;
+        let bundled =
+            || range.clone().map(|index| (index, bundle_of[index])).filter(|(_, bundle)| *bundle != NONE);
+        let mut ends = vec![0; bundles];
+        bundled().for_each(|(_, bundle)| ends[bundle as usize] += 1);
+        let mut begin = 0;
+        for end in &mut ends {
+            begin += std::mem::replace(end, begin);
+        }
+        let mut list = vec![0; begin as usize];
+        for (index, bundle) in bundled() {
+            let end = &mut ends[bundle as usize];
+            list[*end as usize] = number(index);
+            *end += 1;
+        }
+        Self { ends, list, end }
+    }
+
+    /// Nothing of a bundle that came later.
+    fn of_bundle(&self, bundle: u32) -> &[u32] {
+        let bundle = bundle as usize;
+        let Some(end) = self.ends.get(bundle) else { return &[] };
+        let begin = bundle.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.list[begin as usize..*end as usize]
+    }
+}
+
 impl Clone for Profile {
     fn clone(&self) -> Self {
         let mut copy = Self::new(self.option_count);
@@ -403,19 +454,35 @@ impl Clone for Profile {
 
     /// Copies into the memory that is there.
     fn clone_from(&mut self, source: &Self) {
-        if !Arc::ptr_eq(&self.origin, &source.origin) || self.starts.len() > source.starts.len() {
+        let begins_alike =
+            Arc::ptr_eq(&self.origin, &source.origin) && self.starts.len() <= source.starts.len();
+        let changed = if begins_alike { source.changes_since(self.changes()) } else { None };
+        let few_are_new =
+            |members: &Arc<Members>| source.starts.len() - members.end <= source.starts.len() / NEW_PART;
+        if !begins_alike || !self.members.get().is_some_and(few_are_new) {
+            self.members.take();
+        }
+        if !begins_alike {
             self.codes.clear();
             self.starts.clear();
             self.bundle_of.clear();
             self.single.clear();
         }
+        if changed.is_none() {
+            self.totals.clear();
+        }
         extend(&mut self.codes, &source.codes);
         extend(&mut self.starts, &source.starts);
         extend(&mut self.bundle_of, &source.bundle_of);
         extend(&mut self.single, &source.single);
+        extend(&mut self.totals, &source.totals);
+        for index in changed.unwrap_or_default() {
+            self.totals[*index as usize] = source.totals[*index as usize];
+        }
+        self.changed.clear();
+        self.changes_dropped = source.changes();
         self.option_count = source.option_count;
         self.origin = Arc::clone(&source.origin);
-        self.totals.clone_from(&source.totals);
         self.bundles.clone_from(&source.bundles);
         self.fractional = source.fractional;
         self.finder = None;

@@ -7,13 +7,13 @@
 
 use crate::{
     Count, Destination, ElectedBecause, EliminatedBecause, Figure, Inactive, IrvRules, OptionIndex,
-    OvervoteRule, RankingRules, RepeatedRankingRule, Round, Step, TiePurpose, TieRule, Transfer, WEIGHT_UNIT,
-    WigmRules, WinnerMode,
+    OvervoteRule, RankingRules, RepeatedRankingRule, Round, Step, TiePurpose, TieRule, Total, Transfer,
+    WEIGHT_UNIT, WigmRules, WinnerMode,
     election::Election,
     intake,
     method::Task,
     packed::{PackedRank, Ranks},
-    papers::{Next, Papers},
+    papers::{Next, Paper, Papers},
     tie_break::Ties,
     wide::multiply_divide,
 };
@@ -110,6 +110,15 @@ struct Tabulation<'a> {
     rounds: Vec<Round>,
     /// The tally of each earlier round, for ties.
     history: Vec<Vec<i128>>,
+    /// Whether no ballot moves again after those that move now, so that none need be kept.
+    is_last_move: bool,
+}
+
+/// What a ballot's ranks mean as things stand.
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    rules: &'a RankingRules,
+    states: &'a [State],
 }
 
 #[derive(Clone, Copy, Default)]
@@ -190,6 +199,7 @@ impl<'a> Tabulation<'a> {
             whole_votes,
             rounds: Vec::new(),
             history: Vec::new(),
+            is_last_move: false,
         }
     }
 
@@ -443,6 +453,7 @@ impl<'a> Tabulation<'a> {
     /// Moves the ballots of the options that were elected or eliminated.
     fn release(&mut self, releases: &[Release]) -> Vec<Transfer> {
         let is_final = self.uses_surpluses() && self.elected.len() >= self.seats;
+        self.is_last_move = self.decides_next_round();
         let piles: Vec<_> = releases
             .iter()
             .map(|release| std::mem::take(&mut self.piles[usize::from(release.option)]))
@@ -476,6 +487,9 @@ impl<'a> Tabulation<'a> {
 
     /// Leaves a ballot only the part of its value that moves on; gives the votes that stay.
     fn reduce_value(&mut self, index: u32, fraction: u64) -> i128 {
+        if fraction == self.one {
+            return 0;
+        }
         let paper = self.papers.get_mut(index);
         let product = u128::from(paper.value) * u128::from(fraction) / u128::from(self.one);
         let moving = u64::try_from(product).unwrap_or(paper.value);
@@ -484,12 +498,33 @@ impl<'a> Tabulation<'a> {
         i128::from(kept) * paper.weight
     }
 
+    /// Whether the next round elects whoever has more votes, and is the last.
+    fn decides_next_round(&self) -> bool {
+        let ranking = self.procedure.ranking;
+        self.seats == 1
+            && !self.procedure.continue_until_two
+            && ranking.undeclared_write_ins.is_none()
+            && ranking.votes_min == Total::ZERO
+            && self.continuing().len() <= 2
+    }
+
     /// Moves a paper to where it counts next.
     fn advance(&mut self, index: u32, moved: &mut Moved) {
-        match self.land(index) {
+        let reader = Reader { rules: self.procedure.ranking, states: &self.states };
+        let repeats_at = self.repeats.get(index as usize).copied().unwrap_or(usize::MAX);
+        let paper = *self.papers.get(index);
+        match reader.land(&paper, repeats_at) {
+            (Landing::Apart, _) if self.is_last_move => {
+                let (tally, inactive) = (&mut self.tally, &mut self.inactive);
+                self.papers.apart(paper, |paper| {
+                    let (landing, _) = reader.land(&paper, usize::MAX);
+                    add(paper.votes(), &landing, tally, inactive, moved);
+                });
+            }
             (Landing::Apart, _) => {
                 for index in self.papers.take_apart(index) {
-                    let landing = self.land(index);
+                    let reader = Reader { rules: self.procedure.ranking, states: &self.states };
+                    let landing = reader.land(self.papers.get(index), usize::MAX);
                     self.put(index, landing, moved);
                 }
             }
@@ -501,72 +536,9 @@ impl<'a> Tabulation<'a> {
     fn put(&mut self, index: u32, (landing, next): (Landing, usize), moved: &mut Moved) {
         let paper = self.papers.get_mut(index);
         paper.place = next;
-        let votes = paper.votes();
-        let inactive = match landing {
-            Landing::On(option) => {
-                self.tally[usize::from(option)] += votes;
-                self.piles[usize::from(option)].push(index);
-                moved.to_options[usize::from(option)] += votes;
-                return;
-            }
-            Landing::Exhausted | Landing::Apart => &mut self.inactive.exhausted_choices,
-            Landing::Overvote => &mut self.inactive.overvotes,
-            Landing::Repeated => &mut self.inactive.repeated_rankings,
-            Landing::Skipped => &mut self.inactive.skipped_rankings,
-        };
-        *inactive += votes;
-        moved.to_inactive += votes;
-    }
-
-    /// Where a paper goes from its place on, and the place after the rank that says so.
-    fn land(&self, index: u32) -> (Landing, usize) {
-        let rules = self.procedure.ranking;
-        let paper = self.papers.get(index);
-        let repeats_at = self.repeats.get(index as usize).copied().unwrap_or(usize::MAX);
-        let mut place = paper.place;
-        let mut skipped = 0;
-        loop {
-            let (rank, next) = match paper.at(place) {
-                Next::Rank(rank, next) => (rank, next),
-                Next::Apart => return (Landing::Apart, place),
-                Next::End => return (Landing::Exhausted, place),
-            };
-            if rank == PackedRank::Skipped {
-                skipped += 1;
-                place = next;
-                continue;
-            }
-            if rules.skipped_ranks_max.is_some_and(|most| skipped > most) {
-                return (Landing::Skipped, next);
-            }
-            skipped = 0;
-            if place >= repeats_at {
-                return (Landing::Repeated, next);
-            }
-            if let Some(landing) = self.read_rank(rank) {
-                return (landing, next);
-            }
-            place = next;
-        }
-    }
-
-    /// What one rank does with the ballot; nothing where the next rank counts.
-    fn read_rank(&self, rank: PackedRank<'_>) -> Option<Landing> {
-        match (rank, self.procedure.ranking.overvote) {
-            (PackedRank::One([option]), _) => self.is_continuing(*option).then_some(Landing::On(*option)),
-            (PackedRank::Skipped, _)
-            | (PackedRank::Equal(_) | PackedRank::Overvote, OvervoteRule::AlwaysSkipToNext) => None,
-            (PackedRank::Equal(options), OvervoteRule::ExhaustIfMultipleContinuing) => {
-                let mut continuing = options.iter().filter(|&&option| self.is_continuing(option));
-                match (continuing.next(), continuing.next()) {
-                    (None, _) => None,
-                    (Some(option), None) => Some(Landing::On(*option)),
-                    (Some(_), Some(_)) => Some(Landing::Overvote),
-                }
-            }
-            (PackedRank::Equal(_), OvervoteRule::ExhaustImmediately) | (PackedRank::Overvote, _) => {
-                Some(Landing::Overvote)
-            }
+        add(paper.votes(), &landing, &mut self.tally, &mut self.inactive, moved);
+        if let Landing::On(option) = landing {
+            self.piles[usize::from(option)].push(index);
         }
     }
 
@@ -639,6 +611,78 @@ impl<'a> Tabulation<'a> {
             residual: self.figure(votes.residual),
         }
     }
+}
+
+impl Reader<'_> {
+    /// Where a paper goes from its place on, and the place after the rank that says so.
+    fn land(self, paper: &Paper<'_>, repeats_at: usize) -> (Landing, usize) {
+        let mut place = paper.place;
+        let mut skipped = 0;
+        loop {
+            let (rank, next) = match paper.at(place) {
+                Next::Rank(rank, next) => (rank, next),
+                Next::Apart => return (Landing::Apart, place),
+                Next::End => return (Landing::Exhausted, place),
+            };
+            if rank == PackedRank::Skipped {
+                skipped += 1;
+                place = next;
+                continue;
+            }
+            if self.rules.skipped_ranks_max.is_some_and(|most| skipped > most) {
+                return (Landing::Skipped, next);
+            }
+            skipped = 0;
+            if place >= repeats_at {
+                return (Landing::Repeated, next);
+            }
+            if let Some(landing) = self.read_rank(rank) {
+                return (landing, next);
+            }
+            place = next;
+        }
+    }
+
+    /// What one rank does with the ballot; nothing where the next rank counts.
+    fn read_rank(self, rank: PackedRank<'_>) -> Option<Landing> {
+        match (rank, self.rules.overvote) {
+            (PackedRank::One([option]), _) => self.is_continuing(*option).then_some(Landing::On(*option)),
+            (PackedRank::Skipped, _)
+            | (PackedRank::Equal(_) | PackedRank::Overvote, OvervoteRule::AlwaysSkipToNext) => None,
+            (PackedRank::Equal(options), OvervoteRule::ExhaustIfMultipleContinuing) => {
+                let mut continuing = options.iter().filter(|&&option| self.is_continuing(option));
+                match (continuing.next(), continuing.next()) {
+                    (None, _) => None,
+                    (Some(option), None) => Some(Landing::On(*option)),
+                    (Some(_), Some(_)) => Some(Landing::Overvote),
+                }
+            }
+            (PackedRank::Equal(_), OvervoteRule::ExhaustImmediately) | (PackedRank::Overvote, _) => {
+                Some(Landing::Overvote)
+            }
+        }
+    }
+
+    fn is_continuing(self, option: OptionIndex) -> bool {
+        self.states[usize::from(option)] == State::Continuing
+    }
+}
+
+/// Adds votes where they go.
+fn add(votes: i128, landing: &Landing, tally: &mut [i128], inactive: &mut InactiveVotes, moved: &mut Moved) {
+    let inactive = match landing {
+        Landing::On(option) => {
+            tally[usize::from(*option)] += votes;
+            moved.to_options[usize::from(*option)] += votes;
+            return;
+        }
+        Landing::Exhausted | Landing::Apart => &mut inactive.exhausted_choices,
+        Landing::Overvote => &mut inactive.overvotes,
+        Landing::Repeated => &mut inactive.repeated_rankings,
+        Landing::Skipped => &mut inactive.skipped_rankings,
+    };
+    *inactive += votes;
+    moved.to_inactive += votes;
 }
 
 /// The place of the first rank that holds an option which an earlier rank holds too.

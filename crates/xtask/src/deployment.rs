@@ -21,7 +21,7 @@ const NODE_IS_NEW: &str = "process.exit(parseInt(process.versions.node) >= 20 ? 
 /// A test that fails; what is missing, with `CI=true`, where nothing may be left out.
 pub(crate) fn test() -> Outcome {
     let folder = shell::root().join("deploy/cdk");
-    if !has_node() && !install_node() {
+    if !machine::get(&["nodejs", "npm"], has_node) {
         return leave_out("Node 20 or newer with npm is not installed");
     }
     if !install_packages(&folder)? {
@@ -34,19 +34,9 @@ pub(crate) fn test() -> Outcome {
     shell::run_with(command.env(VARIABLE, python.with_file_name("cfn-lint")))
 }
 
+/// An older Debian's Node is too old.
 fn has_node() -> bool {
     shell::works("node", &["-e", NODE_IS_NEW]) && shell::works("npm", &["--version"])
-}
-
-/// Where this is Debian and the user may. An older Debian's Node is too old.
-fn install_node() -> bool {
-    if !machine::is_root() || !shell::works("apt-get", &["--version"]) {
-        return false;
-    }
-    eprintln!("installing nodejs and npm");
-    let packages = ["install", "--yes", "--no-install-recommends", "nodejs", "npm"];
-    let install = || shell::works("apt-get", &packages);
-    (install() || (shell::works("apt-get", &["update"]) && install())) && has_node()
 }
 
 /// Whether what the lock names is there, fetched once for each lock.
@@ -66,7 +56,7 @@ fn install_packages(folder: &Path) -> Outcome<bool> {
 }
 
 fn leave_out(what: &str) -> Outcome {
-    ensure(std::env::var("CI").as_deref() != Ok("true"), || what.into())?;
+    ensure(!machine::is_ci(), || what.into())?;
     println!("deployment: SKIPPED, {what}");
     Ok(())
 }

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path, thread};
 
-use crate::outcome::{Context, Outcome};
+use crate::{
+    outcome::{Context, Outcome},
+    shell,
+};
 
 /// One line on the machine that figures were taken on.
 pub(crate) fn describe() -> String {
@@ -61,6 +64,19 @@ pub(crate) fn raise_open_files() -> u64 {
 /// Whether this process may mount file systems and install packages.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Whether programs are there; where this is root on Debian, what they need is installed.
+pub(crate) fn get(packages: &[&str], are_there: impl Fn() -> bool) -> bool {
+    if are_there() || !is_root() || !shell::works("apt-get", &["--version"]) {
+        return are_there();
+    }
+    eprintln!("installing {}", packages.join(", "));
+    let install = || {
+        let options = ["install", "--yes", "--quiet", "--no-install-recommends"];
+        shell::works("apt-get", &[&options[..], packages].concat())
+    };
+    (install() || (shell::works("apt-get", &["--quiet", "update"]) && install())) && are_there()
 }
 
 /// Whether this is a run for a change that wants to land, where nothing may be left out.

@@ -9,24 +9,24 @@ mod browser;
 mod client;
 mod compare;
 mod deployment;
-mod dynamodb;
 mod fault;
+mod features;
 mod functions;
 mod http;
 mod load;
 mod machine;
-mod object_stores;
 mod outcome;
 mod package;
 mod prometheus;
 mod python;
 mod random;
 mod server;
+mod services;
 mod shell;
+mod story;
 mod test;
 mod tidy;
 mod vote;
-mod watching;
 
 use std::process::ExitCode;
 
@@ -59,8 +59,8 @@ enum Command {
     Deployment,
     /// Tests the alarms and the dashboard by a real Prometheus, against a real server.
     Prometheus,
-    /// Tests webhooks over TLS and mail by others' programs from PyPI, against a real server.
-    Watching,
+    /// Tests what is left out by default (DynamoDB, functions, object stores, TLS), against real services.
+    Features,
     /// Counts generated elections with independent programs from PyPI as well, and compares.
     Compare(compare::CompareOptions),
     /// Measures speed and size; builds with --release.
@@ -94,7 +94,7 @@ fn run(command: Command) -> Outcome {
         Command::Client => client::test(&shell::build_canvass("dev")?),
         Command::Deployment => deployment::test(),
         Command::Prometheus => prometheus::test(&shell::build_canvass("dev")?),
-        Command::Watching => watching::test(),
+        Command::Features => features::test(),
         Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::Package(options) => package::package(&options).map(|_| ()),

@@ -22,6 +22,7 @@ use crate::{
     outcome::{Context, Outcome, ensure},
     python,
     shell::{self, run_with},
+    story,
 };
 
 /// The functions, in the order of the alphabet.
@@ -43,11 +44,15 @@ pub(crate) struct PackageOptions {
     /// The processor to build for
     #[arg(long, value_enum, default_value = "x86_64")]
     architecture: Architecture,
+    /// Also plays the whole story of a poll with the archives, in an emulator of Lambda and with the template's
+    /// environment; they must be for this machine's processor
+    #[arg(long)]
+    story: bool,
 }
 
 impl Default for PackageOptions {
     fn default() -> Self {
-        Self { architecture: Architecture::X86 }
+        Self { architecture: Architecture::X86, story: false }
     }
 }
 
@@ -97,6 +102,9 @@ pub(crate) fn package(options: &PackageOptions) -> Outcome<PathBuf> {
     }
     write_checksums(&folder)?;
     println!("\n{}", folder.display());
+    if options.story {
+        story::play(&folder)?;
+    }
     Ok(programs)
 }
 

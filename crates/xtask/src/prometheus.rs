@@ -31,8 +31,8 @@ const SCRAPED_WAIT_MAX: Duration = Duration::from_mins(1);
 /// Tests them with the program that is built. Where Prometheus cannot be had that is said, and with `CI=true` it is an
 /// error.
 pub(crate) fn test(program: &Path) -> Outcome {
-    if !get_programs() {
-        ensure(std::env::var("CI").as_deref() != Ok("true"), || "Prometheus is not installed".into())?;
+    if !machine::get(&["prometheus"], are_there) {
+        ensure(!machine::is_ci(), || "Prometheus is not installed".into())?;
         println!("prometheus: SKIPPED, alarms and dashboard: they need Debian's package prometheus");
         return Ok(());
     }
@@ -53,16 +53,8 @@ pub(crate) fn test(program: &Path) -> Outcome {
     Ok(())
 }
 
-/// Whether Prometheus and its tool are there; where this is root on Debian, they are installed.
-fn get_programs() -> bool {
-    let are_there = || shell::works("promtool", &["--version"]) && shell::works("prometheus", &["--version"]);
-    are_there() || {
-        let install = ["install", "--yes", "--quiet", "--no-install-recommends", "prometheus"];
-        machine::is_root()
-            && shell::works("apt-get", &["--quiet", "update"])
-            && shell::works("apt-get", &install)
-            && are_there()
-    }
+fn are_there() -> bool {
+    shell::works("promtool", &["--version"]) && shell::works("prometheus", &["--version"])
 }
 
 /// A server with all that has figures of its own.

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::Command};
 
 use crate::{
+    machine,
     outcome::{Outcome, ensure},
     shell,
 };
@@ -43,9 +44,7 @@ pub(crate) fn with(name: &str, packages: &[&str]) -> Outcome<Option<PathBuf>> {
         std::fs::write(marker, wanted)?;
         return Ok(Some(python));
     }
-    ensure(std::env::var("CI").as_deref() != Ok("true"), || {
-        "Python 3 with venv and pip cannot install what tests need".into()
-    })?;
+    ensure(!machine::is_ci(), || "Python 3 with venv and pip cannot install what tests need".into())?;
     println!("SKIPPED: Python 3 with venv and pip cannot install {wanted}");
     Ok(None)
 }

@@ -6,17 +6,14 @@ use clap::Args;
 
 use crate::{
     browser::{self, BrowserOptions},
-    client, deployment, dynamodb,
+    client, deployment,
     fault::{self, FaultOptions},
-    object_stores,
+    features::{self, FEATURES},
     outcome::Outcome,
     prometheus,
     shell::{self, run},
-    tidy, watching,
+    tidy,
 };
-
-/// The program with all that is left out by default: built once for every test that needs some of it.
-pub(crate) const FEATURES: &str = "canvass/dynamodb,canvass/object-stores,canvass/tls";
 
 /// What to leave out while working.
 #[derive(Args)]
@@ -28,21 +25,19 @@ pub(crate) struct TestOptions {
 
 /// Runs every check; the first that fails ends the run.
 pub(crate) fn test(options: &TestOptions) -> Outcome {
-    let steps: [(&str, Step); 9] = [
+    let steps: [(&str, Step); 7] = [
         ("rules", tidy::tidy),
         ("format", || run("cargo", &["fmt", "--all", "--check"])),
         ("lints", lint),
+        ("features", features::test),
         ("tests", test_code),
-        ("dynamodb", dynamodb::test),
-        ("watching", watching::test),
-        ("object-stores", object_stores::test),
         ("documentation", document),
         ("dependencies", check_dependencies_if_possible),
     ];
     for (name, step) in steps {
         timed(name, step)?;
     }
-    // The tests have built it.
+    // The tests have built it last, without features, as most will run it.
     let program = shell::canvass_in(&shell::target()?, "dev");
     timed("browser", || browser::browser(&BrowserOptions::for_tests(program.clone())))?;
     timed("client", || client::test(&program))?;
@@ -65,21 +60,23 @@ fn timed(name: &str, step: impl FnOnce() -> Outcome) -> Outcome {
 }
 
 fn lint() -> Outcome {
-    let lint = |features: &[&str]| {
-        let lint = ["clippy", "--quiet", "--workspace", "--all-targets"];
-        run("cargo", &[&lint[..], features, &["--", "--deny", "warnings"]].concat())
+    let lint = |chosen: &[&str]| {
+        let lint = ["clippy", "--quiet", "--all-targets"];
+        run("cargo", &[&lint[..], chosen, &["--", "--deny", "warnings"]].concat())
     };
     lint(&[])?;
-    lint(&["--features", FEATURES])
+    lint(&["--workspace", "--features", FEATURES])
 }
 
+/// The product as it is by default, and this tool.
 fn test_code() -> Outcome {
     if shell::works("cargo", &["nextest", "--version"]) {
-        run("cargo", &["nextest", "run", "--workspace", "--no-fail-fast"])?;
-        run("cargo", &["test", "--workspace", "--doc"])
+        run("cargo", &["nextest", "run", "--no-fail-fast"])?;
+        run("cargo", &["test", "--doc"])?;
     } else {
-        run("cargo", &["test", "--workspace", "--no-fail-fast"])
+        run("cargo", &["test", "--no-fail-fast"])?;
     }
+    run("cargo", &["test", "--quiet", "--package", "xtask"])
 }
 
 fn document() -> Outcome {

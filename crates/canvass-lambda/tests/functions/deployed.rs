@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
+    fs::{File, Permissions},
     io,
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
@@ -245,7 +245,7 @@ fn unpack(function: &str, folder: &Path) -> PathBuf {
     let path = folder.join(function);
     let mut program = File::create(&path).unwrap();
     io::copy(&mut entry, &mut program).unwrap();
-    program.set_permissions(PermissionsExt::from_mode(entry.unix_mode().unwrap())).unwrap();
+    program.set_permissions(Permissions::from_mode(entry.unix_mode().unwrap())).unwrap();
     path
 }
 

@@ -13,7 +13,7 @@ const AXE: &str = "axe-core@4.14.1";
 
 /// The source of axe-core; or why the tests cannot run here.
 pub(crate) fn prepare() -> Outcome<Result<String, String>> {
-    if !has_browser() && !install_browser() {
+    if !machine::get(&["chromium", "chromium-driver"], has_browser) {
         return Ok(Err(
             "chromium and chromedriver are not installed (Debian: chromium, chromium-driver)".into()
         ));
@@ -26,17 +26,6 @@ pub(crate) fn prepare() -> Outcome<Result<String, String>> {
 
 fn has_browser() -> bool {
     shell::works("chromedriver", &["--version"]) && shell::works("chromium", &["--version"])
-}
-
-/// Where this is Debian and the user may.
-fn install_browser() -> bool {
-    if !machine::is_root() || !shell::works("apt-get", &["--version"]) {
-        return false;
-    }
-    eprintln!("installing chromium and chromium-driver");
-    let packages = ["install", "--yes", "--no-install-recommends", "chromium", "chromium-driver"];
-    let install = || shell::works("apt-get", &packages);
-    (install() || (shell::works("apt-get", &["update"]) && install())) && has_browser()
 }
 
 /// Where axe-core lies, fetched into the target directory once.
