@@ -111,14 +111,13 @@ pub struct Permission {
     pub actions: &'static [&'static str],
 }
 
-const READ: &[&str] = &["dynamodb:GetItem", "dynamodb:Query"];
 const READ_AND_WRITE: &[&str] = &["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
 
 /// Everything that the functions ask of AWS beside writing their logs.
 pub const PERMISSIONS: [Permission; 13] = [
     Permission { function: Api, resource: "table main", actions: READ_AND_WRITE },
     Permission { function: Api, resource: "table main indexes", actions: &["dynamodb:Query"] },
-    Permission { function: Api, resource: "table votes", actions: READ_AND_WRITE },
+    Permission { function: Api, resource: "table votes", actions: &["dynamodb:PutItem", "dynamodb:Query"] },
     Permission { function: Api, resource: "table tally", actions: READ_AND_WRITE },
     Permission { function: Api, resource: "admin key", actions: &["secretsmanager:GetSecretValue"] },
     Permission { function: Api, resource: "edge key", actions: &["secretsmanager:GetSecretValue"] },
@@ -140,7 +139,7 @@ pub const PERMISSIONS: [Permission; 13] = [
     // It takes the steps that time has made due, such as closing a poll before its last export.
     Permission { function: Export, resource: "table main", actions: READ_AND_WRITE },
     Permission { function: Export, resource: "table main indexes", actions: &["dynamodb:Query"] },
-    Permission { function: Export, resource: "table votes", actions: READ },
+    Permission { function: Export, resource: "table votes", actions: &["dynamodb:Query"] },
     Permission { function: Export, resource: "table tally", actions: READ_AND_WRITE },
     Permission {
         function: Export,

@@ -175,7 +175,7 @@ export class Canvass extends Construct {
           { Action: READ_AND_WRITE, Resource: this.tables.main.attrArn },
           { Action: ["dynamodb:Query"], Resource: this.pollIndexes() },
         ],
-        ReadAndCastVotes: [{ Action: READ_AND_WRITE, Resource: this.tables.votes.attrArn }],
+        ReadAndCastVotes: [{ Action: ["dynamodb:PutItem", "dynamodb:Query"], Resource: this.tables.votes.attrArn }],
         ReadAndBeginCounts: [{ Action: READ_AND_WRITE, Resource: this.tables.tally.attrArn }],
         ReadKeys: [
           { Action: ["secretsmanager:GetSecretValue"], Resource: [this.adminKey.ref, ...(edgeKey === undefined ? [] : [edgeKey])] },
@@ -224,7 +224,7 @@ export class Canvass extends Construct {
           { Action: READ_AND_WRITE, Resource: this.tables.main.attrArn },
           { Action: ["dynamodb:Query"], Resource: this.pollIndexes() },
         ],
-        ReadVotes: [{ Action: READ, Resource: this.tables.votes.attrArn }],
+        ReadVotes: [{ Action: ["dynamodb:Query"], Resource: this.tables.votes.attrArn }],
         ReadAndStepCounts: [{ Action: READ_AND_WRITE, Resource: this.tables.tally.attrArn }],
         WriteExports: [
           { Action: ["s3:GetObject", "s3:PutObject"], Resource: files },
@@ -295,5 +295,4 @@ export class Canvass extends Construct {
   }
 }
 
-const READ = ["dynamodb:GetItem", "dynamodb:Query"];
 const READ_AND_WRITE = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];

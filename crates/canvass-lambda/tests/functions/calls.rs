@@ -69,6 +69,9 @@ fn actions(request: &Message) -> Vec<(String, String)> {
 /// Transactions and batches need what each of their parts does.
 fn table_actions(operation: &str, body: &Value) -> Vec<(String, String)> {
     let resource = |of: &Value| {
+        if let Some(stream) = of["StreamArn"].as_str() {
+            return stream.to_owned();
+        }
         let index = of["IndexName"].as_str().map(|index| format!("/index/{index}")).unwrap_or_default();
         format!("{}{}{index}", TABLES, of["TableName"].as_str().unwrap_or_default())
     };
