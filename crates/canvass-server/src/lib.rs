@@ -16,4 +16,7 @@ pub use app::{App, Settings};
 pub use edge::{Edge, SystemEdge};
 pub use http::{PeerAddress, answer_too_large, openapi, router};
 pub use origins::{Origins, OriginsError};
-pub use service::alarms::{AlarmFigure, AlarmNotice, AlarmRule};
+pub use service::{
+    alarms::{AlarmFigure, AlarmNotice, AlarmRule},
+    recount::Recounted,
+};

@@ -89,7 +89,30 @@ impl CountView {
     }
 }
 
+/// What a recount came to, for whoever watches rather than asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recounted {
+    /// What is stored is what the records add up to.
+    Agrees,
+    /// It is not; that was logged and counted.
+    Differs,
+    /// What is stored does not hold all records: they are still being folded, or some never were.
+    Behind,
+    /// The records cannot be read now.
+    Unreadable,
+}
+
 impl App {
+    /// Folds a poll's records again and compares.
+    pub async fn look_for_differences(&self, poll: &PollId) -> Recounted {
+        match self.recount(poll).await {
+            Ok(found) if found.matches => Recounted::Agrees,
+            Ok(_) => Recounted::Differs,
+            Err(Failure::Busy { .. }) => Recounted::Behind,
+            Err(_) => Recounted::Unreadable,
+        }
+    }
+
     /// Folds a poll's records again, up to where the store stands now, and compares.
     ///
     /// # Errors

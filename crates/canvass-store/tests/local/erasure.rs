@@ -193,7 +193,8 @@ async fn check_one_voter(last_step: &str) {
 
     let (store, _) = home.open(&clock).unwrap();
     let world = crate::support::world(&store, &clock);
-    store.back_up_to(backup.path(), Duration::from_millis(10), Arc::new(clock.clone())).unwrap();
+    let place = BackupPlace::Folder(backup.path().into());
+    store.back_up_to(place, Duration::from_millis(10), Arc::new(clock.clone())).unwrap();
     wait_for_canaries(backup.path(), true).await;
     let before = store.tally(&poll).await.unwrap().tally;
     assert_eq!(world.tell(&poll, "canary-ada is erased").await, "3 records erased");
