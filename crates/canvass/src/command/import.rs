@@ -32,7 +32,7 @@ pub(crate) struct ImportArgs {
 /// What is imported that is no file of one poll's votes.
 #[derive(Debug, Subcommand)]
 enum Origin {
-    /// Move the votes of a stack of either document here, from an export of its table of votes
+    /// Move the votes of either document's stack here, as DynamoDB exports them
     DynamodbJson(dynamodb_json::DynamodbJsonArgs),
 }
 
