@@ -1,4 +1,4 @@
-//! The function `tally` counts each of tens of thousands of votes, changes and withdrawals once, whatever Lambda and the
+//! The function `tally` counts each of thousands of votes, changes and withdrawals once, whatever Lambda and the
 //! network do: batches cut at random and delivered again, shards one before the other, the function killed at any moment,
 //! answers lost. The aggregator of the documents, told the same, does not.
 
@@ -24,13 +24,30 @@ use crate::{
 };
 
 const ROUNDS: usize = 4;
-const VOTERS_A_ROUND: usize = 5_000;
-const CHANGES_A_ROUND: usize = 500;
-const WITHDRAWALS_A_ROUND: usize = 250;
+/// How many voters there are if [`VARIABLE`] does not say: DynamoDB Local takes minutes to write more.
+const VOTERS: usize = 4_000;
+const VARIABLE: &str = "CANVASS_TEST_VOTERS";
 const SHARDS: u64 = 3;
-/// The most that Lambda is set to hand over at once.
-const BATCH_MAX: usize = 1_000;
+/// The most that is handed over at once; Lambda may hand over more, but then there are fewer turns to go wrong.
+const BATCH_MAX: usize = 250;
 const POLL: &str = r#"{"id":"fair","title":"T","options":[{"id":"a"},{"id":"b"},{"id":"c"}],"status":"open","revote":"untilClose","demographics":{"age":null}}"#;
+
+/// What is done in a round.
+#[derive(Clone, Copy)]
+struct Size {
+    voters: usize,
+    changes: usize,
+    withdrawals: usize,
+}
+
+impl Size {
+    #[expect(clippy::disallowed_methods, reason = "a test's edge")]
+    fn asked_for() -> Self {
+        let asked = std::env::var(VARIABLE).map_or(VOTERS, |text| text.parse().expect("a number of voters"));
+        let voters = asked / ROUNDS;
+        Self { voters, changes: voters / 10, withdrawals: voters / 20 }
+    }
+}
 
 /// SplitMix64: the same turns in each run of a seed.
 struct Turns(u64);
@@ -55,7 +72,7 @@ pub(crate) fn choice(voter: usize) -> &'static str {
 
 /// Votes of new voters by the batch route, then changes and withdrawals of some of them. What a busy machine had no room
 /// for is sent again.
-async fn vote(server: &Router, voters: Range<usize>) {
+async fn vote(server: &Router, voters: Range<usize>, size: Size) {
     let (first, end) = (voters.start, voters.end);
     let mut lines: Vec<_> = voters.map(line).collect();
     while !lines.is_empty() {
@@ -74,8 +91,8 @@ async fn vote(server: &Router, voters: Range<usize>) {
         lines = open.into_iter().map(|line| lines[line - 1].clone()).collect();
     }
     let change = json!({"ballot": {"choice": "c"}, "demographics": {"age": "old"}}).to_string();
-    let changes = (first..first + CHANGES_A_ROUND).map(|voter| ("PUT", voter, change.clone()));
-    let withdrawals = (end - WITHDRAWALS_A_ROUND..end).map(|voter| ("DELETE", voter, String::new()));
+    let changes = (first..first + size.changes).map(|voter| ("PUT", voter, change.clone()));
+    let withdrawals = (end - size.withdrawals..end).map(|voter| ("DELETE", voter, String::new()));
     let mut asking = JoinSet::new();
     for (method, voter, body) in changes.chain(withdrawals) {
         if asking.len() >= 32 {
@@ -104,12 +121,12 @@ async fn persist(server: Router, method: &'static str, path: String, body: Strin
 }
 
 /// What the options are to have after so many rounds.
-fn expected(rounds: usize) -> BTreeMap<&'static str, u64> {
+fn expected(rounds: usize, size: Size) -> BTreeMap<&'static str, u64> {
     let mut expected = BTreeMap::new();
-    for voter in 0..rounds * VOTERS_A_ROUND {
-        let place = voter % VOTERS_A_ROUND;
-        if place < VOTERS_A_ROUND - WITHDRAWALS_A_ROUND {
-            let choice = if place < CHANGES_A_ROUND { "c" } else { choice(voter) };
+    for voter in 0..rounds * size.voters {
+        let place = voter % size.voters;
+        if place < size.voters - size.withdrawals {
+            let choice = if place < size.changes { "c" } else { choice(voter) };
             *expected.entry(choice).or_default() += 1;
         }
     }
@@ -222,6 +239,7 @@ fn hand_over(functions: &Functions, batch: &str) -> Came {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::disallowed_methods, reason = "how long each round takes is printed")]
 async fn counts_are_exact_whatever_lambda_and_the_network_do() {
+    let size = Size::asked_for();
     let (lost, turns_of_answers) = (Arc::new(Mutex::new(0)), Mutex::new(Turns(2)));
     let counted = Arc::clone(&lost);
     // Of the tally's writes, which alone go this way, every tenth is done and its answer lost.
@@ -242,14 +260,14 @@ async fn counts_are_exact_whatever_lambda_and_the_network_do() {
     let (mut shards, mut turns, mut came) = (Shards::default(), Turns(1), BTreeMap::<_, usize>::new());
     for round in 0..ROUNDS {
         let began = Instant::now();
-        vote(&server, round * VOTERS_A_ROUND..(round + 1) * VOTERS_A_ROUND).await;
+        vote(&server, round * size.voters..(round + 1) * size.voters, size).await;
         let voted = began.elapsed();
-        let records = VOTERS_A_ROUND + CHANGES_A_ROUND + WITHDRAWALS_A_ROUND;
+        let records = size.voters + size.changes + size.withdrawals;
         let places = shards.places.clone();
         shards.read(&mut functions, records).await;
         let deliveries = deliver(&mut functions, &mut shards, &mut turns);
         tokio::time::sleep(TALLY_AGE_MAX).await;
-        check_counts(&server, round + 1).await;
+        check_counts(&server, round + 1, size).await;
         // The control: what the documents' aggregator makes of it.
         for (shard, records) in &shards.records {
             let from = places.get(shard).copied().unwrap_or_default();
@@ -264,7 +282,7 @@ async fn counts_are_exact_whatever_lambda_and_the_network_do() {
     let lost = *lost.lock().unwrap();
     println!("batches: {came:?}; {lost} answers of DynamoDB lost");
     assert!(came.len() >= 3 && lost > 0, "no turn of each kind");
-    let voters = (ROUNDS * VOTERS_A_ROUND) as u64;
+    let voters = (ROUNDS * size.voters) as u64;
     let [once, same] = [aggregators[0].total().await, aggregators[1].total().await];
     println!("the documents' aggregator: {once} of {voters} where each comes once, {same} told the same");
     assert_eq!(once, voters, "the control is right where nothing happens");
@@ -272,7 +290,7 @@ async fn counts_are_exact_whatever_lambda_and_the_network_do() {
 }
 
 /// The counts are what was voted, and what a recount finds.
-async fn check_counts(server: &Router, rounds: usize) {
+async fn check_counts(server: &Router, rounds: usize, size: Size) {
     let (status, recount) = ask(server, "POST", "/v1/polls/fair/recount", String::new()).await;
     let recount: Value = serde_json::from_str(&recount).unwrap();
     assert_eq!((status, &recount["matches"]), (200, &json!(true)), "{recount}");
@@ -281,5 +299,5 @@ async fn check_counts(server: &Router, rounds: usize) {
     let options = results["options"].as_array().unwrap().iter();
     let told: BTreeMap<_, _> =
         options.map(|option| (option["id"].as_str().unwrap(), option["votes"].as_u64().unwrap())).collect();
-    assert_eq!(told, expected(rounds));
+    assert_eq!(told, expected(rounds, size));
 }
