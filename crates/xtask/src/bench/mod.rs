@@ -4,6 +4,8 @@
 
 mod batch;
 mod counting;
+mod everything;
+mod exports;
 mod live;
 pub(crate) mod servers;
 mod size;
@@ -44,6 +46,9 @@ pub(crate) struct BenchOptions {
     /// Votes of each batch that is measured.
     #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     batch_votes: u64,
+    /// Minutes of the server that does everything at once.
+    #[arg(long, default_value_t = 10)]
+    minutes: usize,
     /// Where the stores are made and removed; by default a folder of the target directory.
     #[arg(long)]
     directory: Option<PathBuf>,
@@ -63,6 +68,11 @@ enum Part {
     Counting,
     /// A large store against an empty one; memory, disk, time to open.
     Size,
+    /// A large poll exported: speed, memory, and the files read by others' programs.
+    Exports,
+    /// A server that exports, backs up and tells others at the same time, against one that only takes votes; only where it
+    /// is named.
+    Everything,
 }
 
 /// What every part needs.
@@ -120,9 +130,13 @@ pub(crate) fn bench(options: &BenchOptions) -> Outcome {
         (Part::Watchers, watchers::run),
         (Part::Counting, counting::run),
         (Part::Size, size::run),
+        (Part::Exports, exports::run),
+        (Part::Everything, everything::run),
     ];
     for (part, run) in all {
-        if options.parts.is_empty() || options.parts.contains(&part) {
+        // It takes a quarter of an hour, so it is run when it is asked for.
+        let is_usual = options.parts.is_empty() && part != Part::Everything;
+        if is_usual || options.parts.contains(&part) {
             run(&bench)?;
         }
     }
