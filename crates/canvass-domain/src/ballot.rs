@@ -125,7 +125,7 @@ fn wrong_form(poll: &Poll) -> Invalid {
         BallotForm::Scores => r#"{"scores": {"…": 0}}"#,
         BallotForm::Allocation => r#"{"allocation": {"…": 0}}"#,
     };
-    Invalid::new("ballot", format!("a {} ballot is written {form}", poll.method.name()))
+    Invalid::new("ballot", format!("a ballot of {} is written {form}", poll.method.name()))
 }
 
 fn read_choices(poll: &Poll, ids: &[Cow<'_, str>]) -> Result<Ballot, Invalid> {

@@ -5,7 +5,7 @@
 
 use crate::{
     code::Codes,
-    identifier::PollId,
+    identifier::{PollId, Sequence},
     limits::{CODES_LOT_MAX, CODES_POLL_MAX, LABEL_BYTES_MAX, OPTIONS_MAX, REVISIONS_MAX},
     poll::{Access, NewPoll, PersonalData, Poll, PollOption, PollPatch, Revote, Status, options_of},
     record::Step,
@@ -33,6 +33,10 @@ pub enum PollCommand {
     Erase,
     /// Tell that nothing of it is left; the engine has seen to it.
     FinishErasure,
+    /// Erase what these records tell of one voter, in a poll that is over; the engine has found them.
+    EraseVoter(Vec<Sequence>),
+    /// Tell that nothing of all the records that were being erased so is left; the engine has seen to it.
+    FinishVoterErasure(Vec<Sequence>),
     /// Remove a draft or an archived poll.
     Delete,
     /// Add an option that a voter wrote in.
@@ -138,6 +142,8 @@ pub fn decide_poll(
             Ok(Some((Step::Erased, told(poll, PersonalData::Erased, now))))
         }
         PollCommand::FinishErasure => Ok(None),
+        PollCommand::EraseVoter(records) => erase_voter(poll, records, now),
+        PollCommand::FinishVoterErasure(records) => Ok(finish_voter_erasure(poll, records, now)),
         PollCommand::Delete => match poll.status {
             Status::Draft | Status::Archived => Ok(Some((Step::Deleted, changed(poll.clone(), now)))),
             _ => Err(Refusal::wrong_status(poll, "deleted")),
@@ -320,15 +326,52 @@ fn add_codes(poll: &Poll, facts: Facts, count: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
+fn erase_voter(poll: &Poll, records: &[Sequence], now: Timestamp) -> Result<PollDecision, Refusal> {
+    if !poll.status.is_over() {
+        return Err(Refusal::wrong_status(poll, "erased"));
+    }
+    if !poll.personal_data.is_kept() {
+        return Ok(None);
+    }
+    let mut erasing = poll.erasing_records.clone();
+    erasing.extend(records);
+    erasing.sort_unstable();
+    erasing.dedup();
+    if erasing == poll.erasing_records {
+        return Ok(None);
+    }
+    Ok(Some((Step::VoterErasureBegun, with_erasing(poll, erasing, now))))
+}
+
+/// Where more records have come to those that were erased, their erasure tells the end of all.
+fn finish_voter_erasure(poll: &Poll, records: &[Sequence], now: Timestamp) -> PollDecision {
+    if poll.erasing_records.is_empty() || poll.erasing_records != records {
+        return None;
+    }
+    Some((Step::VoterErased, with_erasing(poll, Vec::new(), now)))
+}
+
+fn with_erasing(poll: &Poll, records: Vec<Sequence>, now: Timestamp) -> Poll {
+    let mut poll = poll.clone();
+    poll.erasing_records = records;
+    changed(poll, now)
+}
+
 fn stepped(poll: &Poll, status: Status, now: Timestamp) -> Poll {
     let mut poll = poll.clone();
     poll.status = status;
+    if status == Status::Closed {
+        // The step may be taken later than the clock made it due, as after a stop.
+        poll.closed_at = Some(poll.closes_at.map_or(now, |closes| closes.min(now)));
+    }
     changed(poll, now)
 }
 
 fn told(poll: &Poll, personal_data: PersonalData, now: Timestamp) -> Poll {
     let mut poll = poll.clone();
     poll.personal_data = personal_data;
+    // They are among all that is erased.
+    poll.erasing_records.clear();
     changed(poll, now)
 }
 

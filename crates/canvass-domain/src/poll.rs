@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    identifier::{OptionId, PollId},
+    identifier::{OptionId, PollId, Sequence},
     limits::{
         DESCRIPTION_BYTES_MAX, DIMENSION_BYTES_MAX, DIMENSION_VALUES_MAX, DIMENSIONS_MAX, LABEL_BYTES_MAX,
         OPTIONS_MAX, TITLE_BYTES_MAX,
@@ -17,7 +17,7 @@ use crate::{
     method::Method,
     refusal::Invalid,
     tie_break::TieBreak,
-    time::Timestamp,
+    time::{Timestamp, serialize_set},
 };
 
 /// Where a poll stands in its life: draft → (scheduled) → open ⇄ paused → closed → certified → archived.
@@ -170,9 +170,11 @@ pub struct Poll {
     /// Where it stands.
     pub status: Status,
     /// When it opens by itself.
+    #[serde(serialize_with = "serialize_set")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub opens_at: Option<Timestamp>,
     /// The moment from which no vote is accepted.
+    #[serde(serialize_with = "serialize_set")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub closes_at: Option<Timestamp>,
     /// Who may vote.
@@ -198,6 +200,10 @@ pub struct Poll {
     /// Whether the votes still tell of persons: of voters, of what they told of themselves, and of idempotency keys.
     #[serde(default, skip_serializing_if = "PersonalData::is_kept")]
     pub personal_data: PersonalData,
+    /// Records of voters whose votes are being erased alone: their places in the poll's ledger, rising.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<u64>, required = false))]
+    pub erasing_records: Vec<Sequence>,
     /// Goes up with each change of the poll, not with votes.
     pub version: u64,
     /// Goes up when options, method or dimensions change: a ballot is read against one form.
@@ -208,6 +214,10 @@ pub struct Poll {
     /// When it last changed.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub updated_at: Timestamp,
+    /// When it took its last vote at the latest; absent until it is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub closed_at: Option<Timestamp>,
     #[serde(skip)]
     lookup: OnceLock<HashMap<OptionId, u16>>,
 }
@@ -268,10 +278,19 @@ impl Poll {
             _ => None,
         }
     }
+
+    /// When what its votes tell of persons has been kept for so many days since it closed; none where it is not over, or
+    /// tells of nobody any more. Polls that were closed before closing was noted count from their last change.
+    pub fn kept_until(&self, days: u32) -> Option<Timestamp> {
+        const SECONDS_PER_DAY: i64 = 86_400;
+        let keeps = self.status.is_over() && self.personal_data.is_kept();
+        let closed_at = self.closed_at.unwrap_or(self.updated_at);
+        keeps.then(|| closed_at.plus_seconds(i64::from(days) * SECONDS_PER_DAY))
+    }
 }
 
 /// What a caller asks for when creating a poll. Fields that the program itself sets (`version`, `createdAt`,
-/// `updatedAt`, `form`) are taken and ignored, so that a poll read from one server can be sent to another.
+/// `updatedAt`, `closedAt`, `form`) are taken and ignored, so that a poll read from one server can be sent to another.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a poll as an object")]
@@ -347,6 +366,10 @@ pub struct NewPoll {
     #[cfg_attr(feature = "openapi", schema(ignore))]
     #[expect(dead_code, reason = "taken and ignored")]
     updated_at: serde::de::IgnoredAny,
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    #[expect(dead_code, reason = "taken and ignored")]
+    closed_at: serde::de::IgnoredAny,
 }
 
 /// An option as a caller writes it.
@@ -390,6 +413,7 @@ impl NewPoll {
             form: serde::de::IgnoredAny,
             created_at: serde::de::IgnoredAny,
             updated_at: serde::de::IgnoredAny,
+            closed_at: serde::de::IgnoredAny,
         }
     }
 
@@ -420,10 +444,12 @@ impl NewPoll {
             voter_from_address,
             write_in: self.write_in,
             personal_data: PersonalData::Kept,
+            erasing_records: Vec::new(),
             version: 1,
             form: 1,
             created_at: now,
             updated_at: now,
+            closed_at: None,
             lookup: OnceLock::new(),
         };
         poll.check()?;

@@ -122,6 +122,10 @@ pub enum Step {
     ErasureBegun,
     /// It is erased.
     Erased,
+    /// What one voter's votes tell of the voter is being erased.
+    VoterErasureBegun,
+    /// It is erased.
+    VoterErased,
     /// It is gone.
     Deleted,
 }

@@ -4,7 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 /// A moment in microseconds since 1970-01-01T00:00:00Z. Its text is RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +60,19 @@ impl FromStr for Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// Writes a time that a caller set as callers write it: with no more places of a second than it has.
+#[expect(clippy::ref_option, reason = "serde asks for the field's own type")]
+pub(crate) fn serialize_set<S: Serializer>(
+    time: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let moment = time.map(|time| jiff::Timestamp::from_microsecond(time.0)).transpose();
+    match moment.map_err(ser::Error::custom)? {
+        Some(moment) => serializer.collect_str(&moment),
+        None => serializer.serialize_none(),
     }
 }
 

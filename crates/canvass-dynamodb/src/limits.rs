@@ -45,6 +45,8 @@ pub(crate) const CODES_WRITTEN_AT_ONCE_MAX: usize = 16;
 pub(crate) const RESULT_BYTES_MAX: usize = 4 << 20;
 /// How long a connection to Redis may take to make.
 pub(crate) const REDIS_CONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
+/// The same where a request waits for it.
+pub(crate) const REDIS_LOOKED_FOR_WAIT_MAX: Duration = Duration::from_millis(250);
 /// How long Redis is left alone after it failed.
 pub(crate) const REDIS_RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 /// How often a connection that nobody uses is tried.

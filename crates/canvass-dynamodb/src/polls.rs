@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::Put;
 use canvass_domain::{
-    Invalid, Poll, PollId, Refusal, Sequence, Timestamp,
+    Poll, PollId, Refusal, Sequence, Timestamp,
     code::CodeHash,
     decide::{self, Facts, PollCommand},
     poll::{NewPoll, Status},
@@ -120,8 +120,7 @@ impl Engine {
         actor: &str,
     ) -> Result<Arc<Poll>, StoreError> {
         if matches!(command, PollCommand::Erase) {
-            let reason = "this server keeps its polls in DynamoDB, where erasing is not built yet";
-            return Err(Refusal::Invalid(Invalid::new("poll", reason)).into());
+            return Err(Refusal::NotErasable.into());
         }
         let turn = self.turn(id);
         let _turn = turn.lock().await;

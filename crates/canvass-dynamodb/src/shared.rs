@@ -17,8 +17,11 @@ use tokio::sync::{Notify, mpsc};
 pub use link::{RedisUrl, RedisUrlError};
 pub(crate) use results::Found;
 
-use crate::{limits::TOLD_WAITING_MAX, options::Options};
-use link::Link;
+use crate::{
+    limits::{REDIS_LOOKED_FOR_WAIT_MAX, TOLD_WAITING_MAX},
+    options::Options,
+};
+use link::{Hearing, Link};
 use results::Results;
 use taking::Taking;
 
@@ -42,13 +45,27 @@ pub(crate) struct Told {
 impl Shared {
     /// The way to a Redis, for the servers on the tables of one prefix; and the word that comes from other servers.
     pub(crate) fn new(url: &RedisUrl, options: &Options) -> (Self, mpsc::Receiver<Told>) {
-        let Options { table_prefix, result_age_max, redis_wait_max, .. } = options;
         let (sender, told) = mpsc::channel(TOLD_WAITING_MAX);
+        (Self::with(url, options, Some(sender)), told)
+    }
+
+    /// The same without word, for functions.
+    pub(crate) fn without_word(url: &RedisUrl, options: &Options) -> Self {
+        Self::with(url, options, None)
+    }
+
+    fn with(url: &RedisUrl, options: &Options, told: Option<mpsc::Sender<Told>>) -> Self {
+        let Options { table_prefix, result_age_max, redis_wait_max, .. } = options;
         let results = Results::new(table_prefix, *result_age_max);
-        let link = Arc::new(Link::new(url, *redis_wait_max, results.channel.clone(), sender));
+        let hearing = told.map(|told| Hearing { channel: results.channel.clone(), told });
+        let link = Arc::new(Link::new(url, *redis_wait_max, hearing));
         let taking = Taking::new(table_prefix);
-        let (changed, has_changed) = (Mutex::default(), Notify::new());
-        (Self { link, results, taking, changed, has_changed }, told)
+        Self { link, results, taking, changed: Mutex::default(), has_changed: Notify::new() }
+    }
+
+    /// Connects if there is no connection, for a short while at most.
+    pub(crate) async fn look_for(&self) {
+        self.link.look_for(REDIS_LOOKED_FOR_WAIT_MAX).await;
     }
 
     /// Keeps the connection for as long as it is polled.
@@ -56,10 +73,13 @@ impl Shared {
         self.link.keep().await;
     }
 
-    /// Notes that a poll's result has changed.
+    /// Notes that a poll's result has changed. Who hears no word has no task that shares it either: that is done when it
+    /// is next asked for.
     pub(crate) fn note(&self, poll: &PollId) {
-        self.changed.lock().insert(poll.clone());
-        self.has_changed.notify_one();
+        if self.link.hears() {
+            self.changed.lock().insert(poll.clone());
+            self.has_changed.notify_one();
+        }
     }
 
     /// The polls whose results have changed since this was asked last, once there are some.

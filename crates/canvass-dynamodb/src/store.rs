@@ -9,7 +9,7 @@ use std::{
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use canvass_domain::{
-    Poll, PollId, Profile, Sequence, VoterId,
+    Poll, PollId, Profile, Refusal, Sequence, VoterId,
     code::CodeHash,
     decide::PollCommand,
     key::Key,
@@ -71,11 +71,21 @@ impl DynamoStore {
 
     /// Reaches the tables, which must be there, without asking for them, and starts no tasks: for functions, which stand
     /// still between requests. Somebody else folds the stream, and steps that time makes due are taken where a vote needs
-    /// them and by [`take_due_steps`](Self::take_due_steps); nobody is told who watches.
+    /// them and by [`take_due_steps`](Self::take_due_steps); nobody is told who watches. Redis is used once it was found
+    /// by [`look_for_redis`](Self::look_for_redis).
     pub async fn open_without_tasks(options: Options, clock: Arc<dyn Clock>) -> Self {
         let (clients, names) = (Clients::new(&options).await, Names::new(&options.table_prefix));
-        let engine = Arc::new(Engine::new(clients, names, options, None, clock));
+        let shared = options.redis.as_ref().map(|url| Shared::without_word(url, &options));
+        let engine = Arc::new(Engine::new(clients, names, options, shared, clock));
         Self { engine, runtime: Handle::current(), _tasks: JoinSet::new() }
+    }
+
+    /// Connects to Redis where there is to be one and no connection stands: for whoever runs no tasks. It takes a
+    /// quarter of a second at most; without a connection, the tables are read.
+    pub async fn look_for_redis(&self) {
+        if let Some(shared) = &self.engine.shared {
+            shared.look_for().await;
+        }
     }
 
     /// Takes the steps of all polls that time has made due: opening, closing.
@@ -199,6 +209,10 @@ impl Store for DynamoStore {
     fn read_vote<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId) -> Pending<'a, Option<StoredVote>> {
         let (poll, voter) = (poll.clone(), voter.clone());
         self.run(|engine| async move { engine.read_vote(&poll, &voter).await })
+    }
+
+    fn erase_voter<'a>(&'a self, _: &'a PollId, _: &'a VoterId, _: &'a str) -> Pending<'a, u64> {
+        Box::pin(std::future::ready(Err(Refusal::NotErasable.into())))
     }
 
     fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot> {

@@ -5,12 +5,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use canvass_domain::{
     Poll, PollId, Sequence,
-    record::{Record, VoteRecord},
-    vote::{Operation, StoredVote},
+    record::{Entry, Record},
 };
 use canvass_store::{RecordedEntry, Store, StoreError};
 
-use crate::{csv, json::VoteJson, parquet, row::Row, sink::Sink, source::Source, voters::Voters, xlsx};
+use crate::{
+    csv,
+    json::VoteJson,
+    parquet,
+    row::{CountedVote, Row},
+    sink::Sink,
+    source::Source,
+    voters::Voters,
+    xlsx,
+};
 
 /// What votes are written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,9 +172,8 @@ impl Writer {
         Ok((rest, sink.take()))
     }
 
-    fn add(&mut self, vote: &StoredVote) -> Result<(), ExportError> {
-        let Some(marked) = &vote.marked else { return Ok(()) };
-        let row = || Row::new(&self.poll, vote, marked, &self.voters);
+    fn add(&mut self, vote: &CountedVote<'_>) -> Result<(), ExportError> {
+        let row = || Row::new(&self.poll, vote, &self.voters);
         match &mut self.kind {
             Kind::Csv => self.sink.append(|piece| csv::write_row(piece, row())),
             Kind::JsonLines => self.sink.append(|piece| {
@@ -200,25 +207,24 @@ fn unwritten(error: impl std::error::Error) -> ExportError {
     ExportError::Write(error.to_string())
 }
 
-/// The vote that a record holds. One whose personal part was erased counts, but there is nobody to tell of.
-fn vote_of(recorded: &RecordedEntry) -> Option<StoredVote> {
-    match &recorded.entry.record {
-        Record::Vote(vote) if vote.operation != Operation::Withdraw => {
-            VoteRecord::stored(vote, recorded.entry.place)
-        }
-        _ => None,
-    }
+/// The vote that a record holds, if it counts.
+fn vote_of(recorded: &RecordedEntry) -> Option<CountedVote<'_>> {
+    let Entry { place, record } = &recorded.entry;
+    let Record::Vote(vote) = record else { return None };
+    let marked = vote.added()?;
+    let voter = vote.personal.as_ref().map(|personal| &personal.voter);
+    Some(CountedVote { vote_id: vote.vote_id, marked, cast_at: place.at, sequence: place.sequence, voter })
 }
 
-fn write_json(piece: &mut Vec<u8>, poll: &Poll, voters: &Voters, vote: &StoredVote) {
-    let voter = voters.name(&poll.id, &vote.voter);
+fn write_json(piece: &mut Vec<u8>, poll: &Poll, voters: &Voters, vote: &CountedVote<'_>) {
+    let voter = vote.voter.and_then(|voter| voters.name(&poll.id, voter));
     let json = VoteJson {
         poll,
         voter: voter.as_deref(),
         vote_id: vote.vote_id,
-        marked: vote.marked.as_ref(),
+        marked: Some(&vote.marked),
         cast_at: vote.cast_at,
-        sequence: vote.sequence,
+        sequence: Some(vote.sequence),
     };
     json.write(piece);
 }

@@ -88,6 +88,8 @@ pub(crate) struct Memory {
     pub(crate) unlisted: Vec<Value>,
     /// Whether the manifest of QuickSight names other files than the newest.
     pub(crate) is_quicksight_old: bool,
+    /// What the last turn found that had nothing more to do; none where there was none such.
+    pub(crate) looked: Option<(u64, bool)>,
 }
 
 impl Exporter {
@@ -133,7 +135,14 @@ impl Exporter {
         };
         // A state that was never kept would always begin now, and nothing would ever be due.
         let has_changed = state.ran_at == self.opened_at;
-        Ok(Memory { state, revision, has_changed, unlisted: Vec::new(), is_quicksight_old: false })
+        Ok(Memory {
+            state,
+            revision,
+            has_changed,
+            unlisted: Vec::new(),
+            is_quicksight_old: false,
+            looked: None,
+        })
     }
 
     pub(crate) fn failed(&self, key: &str, source: io::Error) -> TurnError {

@@ -2,10 +2,7 @@
 
 use std::borrow::Cow;
 
-use canvass_domain::{
-    Ballot, Poll, Timestamp, Weight,
-    vote::{Marked, StoredVote},
-};
+use canvass_domain::{Ballot, Poll, Sequence, Timestamp, VoteId, VoterId, Weight, vote::Marked};
 
 use crate::{
     json::{answers, write_ballot, write_demographics, write_vote_id},
@@ -19,6 +16,16 @@ pub(crate) const COLUMNS: [&str; 8] =
 /// The names of the columns of a poll's dimensions.
 pub(crate) fn dimension_columns(poll: &Poll) -> impl Iterator<Item = String> {
     poll.demographics.keys().map(|name| format!("demographics.{name}"))
+}
+
+/// A vote that counts.
+pub(crate) struct CountedVote<'a> {
+    pub(crate) vote_id: VoteId,
+    pub(crate) marked: Marked,
+    pub(crate) cast_at: Timestamp,
+    pub(crate) sequence: Sequence,
+    /// None once the voter is erased: the vote counts, and tells of nobody.
+    pub(crate) voter: Option<&'a VoterId>,
 }
 
 /// A vote, column by column.
@@ -40,7 +47,8 @@ pub(crate) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    pub(crate) fn new(poll: &'a Poll, vote: &'a StoredVote, marked: &'a Marked, voters: &Voters) -> Self {
+    pub(crate) fn new(poll: &'a Poll, vote: &'a CountedVote<'a>, voters: &Voters) -> Self {
+        let marked = &vote.marked;
         let option = match &marked.ballot {
             Ballot::Choices(choices) if choices.len() == 1 => poll.options.get(usize::from(choices[0])),
             _ => None,
@@ -51,12 +59,12 @@ impl<'a> Row<'a> {
             vote_id: text(|text| write_vote_id(text, &vote.vote_id)),
             poll_id: poll.id.as_str(),
             option_id: option.map(|option| option.id.as_str()),
-            voter_id: voters.name(&poll.id, &vote.voter),
+            voter_id: vote.voter.and_then(|voter| voters.name(&poll.id, voter)),
             timestamp: vote.cast_at,
             demographics: text(|text| write_demographics(text, poll, marked)),
             ballot: text(|text| write_ballot(text, poll, marked)),
             weight: marked.weight,
-            sequence: vote.sequence.map(|sequence| sequence.0),
+            sequence: Some(vote.sequence.0),
             answers: poll.demographics.keys().map(|name| answer(name)).collect(),
         }
     }

@@ -26,6 +26,11 @@ const SECONDS_PER_MINUTE: i64 = 60;
 /// Does what is due. What was done before something failed is remembered all the same.
 pub(crate) async fn run(exporter: &Exporter, memory: &mut Memory, now: Timestamp) -> Result<Turn, TurnError> {
     let due = exporter.options.schedule.due(memory.state.ran_at, now);
+    let look = look(exporter, memory, now);
+    if due.is_none() && look.is_some() && memory.looked == look && !memory.has_changed {
+        return Ok(Turn::default());
+    }
+    memory.looked = None;
     let mut pass = Pass { exporter, memory, now, turn: Turn::default() };
     let outcome = pass.write_what_is_due(due).await;
     if outcome.is_ok() || !pass.memory.unlisted.is_empty() {
@@ -36,7 +41,20 @@ pub(crate) async fn run(exporter: &Exporter, memory: &mut Memory, now: Timestamp
         pass.age_files().await?;
         pass.keep().await?;
     }
+    pass.memory.looked = look;
     Ok(pass.turn)
+}
+
+/// What decides, beside the schedule, whether anything is to be written: where a store's records end that has them in one
+/// order, and whether a snapshot is old. While it is as it was, no poll need be looked at.
+fn look(exporter: &Exporter, memory: &Memory, now: Timestamp) -> Option<(u64, bool)> {
+    let end = exporter.store.feed()?.end();
+    Some((end, is_snapshot_old(&exporter.options, memory, now)))
+}
+
+fn is_snapshot_old(options: &ExporterOptions, memory: &Memory, now: Timestamp) -> bool {
+    let age_seconds = now.seconds() - memory.state.snapshot_at.seconds();
+    options.snapshot_minutes > 0 && age_seconds >= options.snapshot_minutes * SECONDS_PER_MINUTE
 }
 
 struct Pass<'a> {
@@ -144,9 +162,8 @@ impl Pass<'_> {
 
     /// Writes the results of all polls, if that is due. Nothing is added up before it can be.
     async fn take_snapshot(&mut self, polls: &[Arc<Poll>]) -> Result<(), TurnError> {
-        let ExporterOptions { snapshot_minutes, snapshot_votes, .. } = self.exporter.options;
-        let age_seconds = self.now.seconds() - self.memory.state.snapshot_at.seconds();
-        let is_old = snapshot_minutes > 0 && age_seconds >= snapshot_minutes * SECONDS_PER_MINUTE;
+        let ExporterOptions { snapshot_votes, .. } = self.exporter.options;
+        let is_old = is_snapshot_old(&self.exporter.options, self.memory, self.now);
         if !is_old && snapshot_votes == 0 {
             return Ok(());
         }

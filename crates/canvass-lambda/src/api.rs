@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::Router;
-use canvass_dynamodb::DynamoStore;
+use canvass_dynamodb::{DynamoStore, Options};
 use canvass_server::{App, Edge as _, Settings, SystemEdge, router};
 use http::{Method, Request};
 use lambda_runtime::Error;
@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 use crate::{
     answer::Answer,
     environment::Environment,
-    functions::{ADMIN_KEY_SECRET, IMPLICIT_POLLS},
+    functions::{ADMIN_KEY_SECRET, IMPLICIT_POLLS, REDIS},
     gateway::{Asked, Event},
     limits::CATCH_UP_PAUSE,
     metrics::{self, CLIENT_ERRORS, REQUEST_LATENCY, SERVER_ERRORS, Sample, VOTES, count},
@@ -36,9 +36,11 @@ impl Api {
     /// Reaches the tables and reads the keys; at the very first start, makes the secret's the admin key.
     pub(crate) async fn start(environment: &Environment) -> Result<Self, Error> {
         let clock = SystemEdge::default();
-        let opening = DynamoStore::open_without_tasks(options(environment), Arc::new(move || clock.now()));
-        let (store, admin_key) = tokio::join!(opening, secret::read(environment.needed(&ADMIN_KEY_SECRET)));
-        let store = Arc::new(store);
+        let redis = environment.get(&REDIS).map(str::parse).transpose()?;
+        let options = Options { redis, ..options(environment) };
+        let store = Arc::new(DynamoStore::open_without_tasks(options, Arc::new(move || clock.now())).await);
+        let secret = secret::read(environment.needed(&ADMIN_KEY_SECRET));
+        let (admin_key, ()) = tokio::join!(secret, store.look_for_redis());
         let settings = Settings {
             implicit_polls: environment.get(&IMPLICIT_POLLS) == Some("true"),
             admin_key: Some(admin_key?),
@@ -78,8 +80,9 @@ impl Api {
         Ok(answer)
     }
 
-    /// Does what a server does in the background: reads keys that others made or revoked, and takes the steps that time
-    /// has made due. A function must do it while it has a request: between requests it stands still.
+    /// Does what a server does in the background: reads keys that others made or revoked, takes the steps that time has
+    /// made due, and looks for a Redis that was lost. A function must do it while it has a request: between requests it
+    /// stands still.
     async fn catch_up(&self, now: Duration) {
         {
             let mut caught_up_at = self.caught_up_at.lock();
@@ -88,7 +91,8 @@ impl Api {
             }
             *caught_up_at = now;
         }
-        let (keys, steps) = tokio::join!(self.app.refresh_keys(), self.store.take_due_steps());
+        let (keys, steps, ()) =
+            tokio::join!(self.app.refresh_keys(), self.store.take_due_steps(), self.store.look_for_redis());
         if let Err(error) = keys {
             tracing::warn!(%error, "the keys were not read again");
         }

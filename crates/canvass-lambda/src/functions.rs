@@ -64,6 +64,14 @@ pub(crate) const ADMIN_KEY_SECRET: Variable = Variable {
     is_needed: true,
 };
 
+/// What all running functions share.
+pub(crate) const REDIS: Variable = Variable {
+    name: "CANVASS_REDIS",
+    meaning: "Redis for current results and limits that all share: redis:// or, with TLS, rediss://; none if absent",
+    read_by: &[Api],
+    is_needed: false,
+};
+
 /// Whether a first vote opens a poll.
 pub(crate) const IMPLICIT_POLLS: Variable = Variable {
     name: "CANVASS_IMPLICIT_POLLS",
@@ -89,7 +97,7 @@ pub(crate) const LOG: Variable = Variable {
 };
 
 /// Everything of this project's that the functions read. Credentials, region and endpoints are read by Amazon's SDK.
-pub const VARIABLES: [Variable; 5] = [TABLE_PREFIX, ADMIN_KEY_SECRET, IMPLICIT_POLLS, EXPORT_TO, LOG];
+pub const VARIABLES: [Variable; 6] = [TABLE_PREFIX, ADMIN_KEY_SECRET, IMPLICIT_POLLS, REDIS, EXPORT_TO, LOG];
 
 /// What a function must be allowed to do.
 #[derive(Clone, Copy, Debug)]

@@ -46,6 +46,8 @@ pub struct Settings {
     pub address_reads: Option<Rate>,
     /// Whether webhooks may go to addresses that are not of the public internet.
     pub webhook_private_addresses: bool,
+    /// Days after closing after which what a poll's votes tell of persons is erased; none is never.
+    pub erase_after_days: Option<u32>,
     /// When alarms begin; each name once.
     pub alarms: Vec<AlarmRule>,
     /// Whether answers cannot go on: then the stream of results ends with the newest, watchers come again and again, and
@@ -67,6 +69,7 @@ impl Default for Settings {
             address_votes: Some(limits::ADDRESS_VOTES),
             address_reads: Some(limits::ADDRESS_READS),
             webhook_private_addresses: false,
+            erase_after_days: None,
             alarms: Vec::new(),
             short_polling: false,
             body_wait_max: limits::BODY_WAIT_MAX,
@@ -143,6 +146,7 @@ impl App {
         keys.into_iter().for_each(|key| self.parts.keys.put(key));
         self.device_secret().await?;
         self.load_webhooks()?;
+        self.load_alarms()?;
         if has_admin {
             return Ok(None);
         }

@@ -77,6 +77,14 @@ pub const WEBHOOK_UNKEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Seconds after each failed try until the next; three days in all. After the last the webhook is disabled.
 pub const WEBHOOK_RETRIES_SECONDS: [i64; 11] =
     [1, 5, 30, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 72_000];
+/// Pause between looks whether a poll is due to be erased.
+pub const ERASURE_PAUSE: Duration = Duration::from_mins(1);
+/// Pause between looks whether an erasure has ended.
+pub const ERASURE_WAIT_PAUSE: Duration = Duration::from_millis(50);
+/// Seconds that the clock must go on from a moment before erasure by age believes that it has come.
+pub const CLOCK_BELIEVED_AFTER_SECONDS: i64 = 86_400;
+/// Seconds between two moments that it believes, at most; a clock that has gone further has jumped, or nobody looked.
+pub const CLOCK_GAP_SECONDS_MAX: i64 = 3 * 86_400;
 /// Pause between looks at the alarms.
 pub const ALARM_PAUSE: Duration = Duration::from_secs(1);
 /// Polls whose results are kept ready at once.

@@ -231,6 +231,11 @@ impl Metrics {
         };
     }
 
+    /// Whether the last turn of the exports by the clock failed.
+    pub(crate) fn are_exports_failing(&self) -> bool {
+        self.exports_failing.load(Ordering::Relaxed)
+    }
+
     fn render_troubles(&self, text: &mut String) {
         let name = "canvass_exports_total";
         family(text, name, "counter", "Exports by who began them; failed ones are of the schedule.");
@@ -244,7 +249,7 @@ impl Metrics {
         }
         let name = "canvass_exports_failing";
         family(text, name, "gauge", "Whether the last turn of the exports by the clock failed.");
-        line(text, format_args!("{name} {}", u8::from(self.exports_failing.load(Ordering::Relaxed))));
+        line(text, format_args!("{name} {}", u8::from(self.are_exports_failing())));
         for (name, help, count) in [
             ("canvass_storage_failures_total", "Requests that failed in storage.", &self.storage_failures),
             (
@@ -327,6 +332,7 @@ fn help(name: &str) -> &'static str {
         "canvass_index_voters" => "Voters in the index of who has voted.",
         "canvass_profile_bytes" => "Memory of the distinct ballots.",
         "canvass_polls" => "Polls that exist.",
+        "canvass_restored_timestamp_seconds" => "When the server's data was restored from a backup.",
         "canvass_backup_bytes" => "Bytes of the ledger that are in the backup.",
         "canvass_backup_failures_total" => "Tries to back up that failed.",
         "canvass_dynamodb_votes_total" => "Votes written to DynamoDB.",

@@ -386,7 +386,7 @@ where
 {
     let activity = Rc::new(Activity::new(options));
     let service = service(Rc::clone(&activity));
-    let stream = TokioIo::new(Watched { stream, activity: Rc::clone(&activity) });
+    let stream = TokioIo::new(Watched::new(stream, Rc::clone(&activity)));
     (Box::pin(builder.serve_connection(stream, service)), activity)
 }
 
@@ -437,6 +437,7 @@ where
                 return Poll::Pending;
             }
             closing = true;
+            activity.leave();
             connection.as_mut().graceful_shutdown();
         }
     })

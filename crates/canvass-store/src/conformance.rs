@@ -187,7 +187,7 @@ impl World {
     /// Does what one line of a story says, and gives the answer in a few words.
     ///
     /// Lines: `clock 02T12:00:00`; `open`, `pause`, `close`, `certify`, `archive`, `delete`, `edit {…}`, `write-in
-    /// label`, each also after `if version`; `codes a,b`; `results`; `ada reads`; `ada casts a`, `ada changes a`, `ada
+    /// label`, each also after `if version`; `codes a,b`; `results`; `ada reads`; `ada is erased`; `ada casts a`, `ada changes a`, `ada
     /// withdraws`, each followed by any of `key k`, `weight 2`, `code c`, `form 1` and demographics such as `age
     /// young`; and several of these joined by ` + ` for one request.
     ///
@@ -223,6 +223,11 @@ impl World {
                 return self.store.add_codes(poll, hashes, "key:test").await.map(|()| "added".to_owned());
             }
             "results" => return Ok(results_text(&self.newest(poll).await?)),
+            voter if rest == "is erased" => {
+                let voter = voter.parse().expect("a voter");
+                let records = self.store.erase_voter(poll, &voter, "key:test").await?;
+                return Ok(format!("{records} records erased"));
+            }
             voter if rest == "reads" => return self.read(poll, voter).await,
             _ => return self.vote(poll, words).await,
         };
@@ -550,6 +555,7 @@ pub fn error_text(error: &StoreError) -> String {
         Refusal::TooManyRevisions => "too many changes".to_owned(),
         Refusal::FormChanged => "form changed".to_owned(),
         Refusal::TooManyCodes => "too many codes".to_owned(),
+        Refusal::NotErasable => "not erasable".to_owned(),
     }
 }
 

@@ -22,6 +22,10 @@ pub const POLLS_MAX: usize = 1_000_000;
 pub const COPIED_AT_ONCE_MAX: usize = 1_000;
 /// How old a backup's own note of the time may become while nothing happens.
 pub const BACKUP_NOTE_AGE_SECONDS_MAX: i64 = 60;
+/// Pause between looks whether the erasure of one voter has ended.
+pub const ERASURE_LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked at before whoever asked is told to ask again: a minute.
+pub const ERASURE_LOOKS_MAX: u32 = 600;
 /// Pause after a backup failed, at least.
 pub const BACKUP_RETRY_PAUSE: Duration = Duration::from_secs(15);
 /// Time that a backup has to be brought up to date when the store is closed.

@@ -58,6 +58,10 @@ pub trait Store: Send + Sync + 'static {
     /// A voter's vote that counts.
     fn read_vote<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId) -> Pending<'a, Option<StoredVote>>;
 
+    /// Erases what a voter's votes in a poll that is over tell of the voter. It answers when nothing of it is left, with how
+    /// many records told of the voter: none if it was done before.
+    fn erase_voter<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId, actor: &'a str) -> Pending<'a, u64>;
+
     /// A poll with its tally, which belong together.
     fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot>;
 

@@ -17,7 +17,7 @@ use canvass_export::{Destination, Retention, Schedule};
 use canvass_server::{AlarmFigure, AlarmRule, Origins, serve::ServeOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, limits::ERASE_AFTER_DAYS_MAX};
 
 /// The file that is read if it exists and no other is named.
 const FILE_DEFAULT: &str = "canvass.toml";
@@ -148,6 +148,9 @@ options! {
     /// What becomes of such a file: delete, or the folder that it is moved to; it stays if this is empty
     #[arg(value_name = "FOLDER or delete")]
     export_archive_to: String = "", "CANVASS_EXPORT_ARCHIVE_TO";
+    /// Days after a poll's close after which what its votes tell of persons is erased; off is never
+    #[arg(value_name = "DAYS")]
+    erase_after_days: EraseAfter = "90", "CANVASS_ERASE_AFTER_DAYS";
     /// Address to listen on; port 0 takes a free one
     #[arg(value_name = "ADDRESS:PORT")]
     listen: SocketAddr = "127.0.0.1:8080", "CANVASS_LISTEN";
@@ -357,6 +360,7 @@ impl Settings {
             trusted_proxies: self.trusted_proxies,
             embed_origins: self.embed_origins.clone(),
             webhook_private_addresses: self.webhook_private_addresses,
+            erase_after_days: self.erase_after_days.0,
             // They were looked at when the settings were read.
             alarms: self.alarm_rules().unwrap_or_default(),
             address_votes: self.address_votes.0,
@@ -459,6 +463,40 @@ impl TryFrom<String> for ExportSchedule {
 impl Serialize for ExportSchedule {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
+    }
+}
+
+/// Days until votes tell of nobody any more; none is never. Its text is a number or `off`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub(crate) struct EraseAfter(Option<u32>);
+
+impl FromStr for EraseAfter {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let days = text.parse().ok().filter(|days| (1..=ERASE_AFTER_DAYS_MAX).contains(days));
+        days.map(|days| Self(Some(days))).ok_or("write a number of days, 1 to 36500, or off")
+    }
+}
+
+impl TryFrom<toml::Value> for EraseAfter {
+    type Error = &'static str;
+
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        value.as_str().map_or_else(|| value.to_string().parse(), str::parse)
+    }
+}
+
+impl Serialize for EraseAfter {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(days) => serializer.serialize_u32(days),
+            None => serializer.serialize_str("off"),
+        }
     }
 }
 
@@ -654,7 +692,7 @@ mod tests {
     #[test]
     fn every_default_parses() {
         let settings = Settings::merge(Given::default(), File::default());
-        assert_eq!(settings.rows().len(), 39);
+        assert_eq!(settings.rows().len(), 40);
     }
 
     #[test]

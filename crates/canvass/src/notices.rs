@@ -1,4 +1,4 @@
-//! Webhooks and alarms, on a thread of their own beside the server: telling others is never on the way of a vote.
+//! Webhooks, alarms and erasure by age, on a thread of their own beside the server: none of it is on the way of a vote.
 
 use std::thread::{self, JoinHandle};
 
@@ -31,6 +31,7 @@ impl Notices {
                     tokio::select! {
                         _ = stopped => {}
                         () = app.clone().deliver_webhooks() => {}
+                        () = app.clone().erase_by_age() => {}
                         () = app.watch_alarms(tell) => {}
                     }
                 });

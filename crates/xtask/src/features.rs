@@ -63,7 +63,18 @@ pub(crate) fn test() -> Outcome {
         }
     }
     run_with(services.tell(&mut command))?;
+    if services.has("CANVASS_TEST_DYNAMODB") {
+        play_scripts_on_dynamodb(&services)?;
+    }
     watching()
+}
+
+/// The scripts that every engine answers alike, by a server on DynamoDB; the functions have answered them with all else.
+fn play_scripts_on_dynamodb(services: &Services) -> Outcome {
+    let mut command = Command::new("cargo");
+    command.args(["test", "--quiet", "--test", "functions"]).args(EVERYTHING);
+    command.args(["--", "contract::", "dialects::", "votes::"]).env("CANVASS_TEST_ANSWERED_BY", "server");
+    run_with(services.tell(&mut command))
 }
 
 /// Webhooks over TLS and mail, of a server that is built with them, checked by others' programs from PyPI. Without

@@ -30,7 +30,7 @@ fn check(method: &str, cases: &[(&str, &str)]) {
 
 #[test]
 fn one_choice() {
-    let wrong_form = r#"ballot: a plurality ballot is written {"choice": "…"}"#;
+    let wrong_form = r#"ballot: a ballot of plurality is written {"choice": "…"}"#;
     check(
         r#"{"type": "plurality"}"#,
         &[
@@ -57,7 +57,7 @@ fn several_choices() {
         (r#"{"choices": []}"#, r#"{"choices":[]}"#),
         (r#"{"choices": ["a", "a"]}"#, "ballot.choices: names a more than once"),
         (r#"{"choices": ["a", "z"]}"#, "ballot.choices: names an option that the poll does not have"),
-        (r#"{"choice": "a"}"#, r#"ballot: a approval ballot is written {"choices": ["…"]}"#),
+        (r#"{"choice": "a"}"#, r#"ballot: a ballot of approval is written {"choices": ["…"]}"#),
         (r#"{"choices": [null]}"#, "malformed"),
     ];
     check(r#"{"type": "approval"}"#, &cases);
@@ -86,7 +86,7 @@ fn rankings() {
             (r#"{"ranking": ["z"]}"#, "ballot.ranking: names an option that the poll does not have"),
             (r#"{"ranking": [1]}"#, "malformed"),
             (r#"{"ranking": "a"}"#, "malformed"),
-            (r#"{"scores": {"a": 1}}"#, r#"ballot: a irv ballot is written {"ranking": ["…"]}"#),
+            (r#"{"scores": {"a": 1}}"#, r#"ballot: a ballot of irv is written {"ranking": ["…"]}"#),
         ],
     );
     let endless = format!(r#"{{"ranking": [{}"a"]}}"#, "null,".repeat(1_000));

@@ -1,12 +1,12 @@
 //! One connection to Redis, for commands and for the word that is published.
 //!
 //! Nobody waits for Redis to come back: where there is no connection that answers in time, there is none at all, and
-//! who asks goes on without it. A task of its own makes the next one.
+//! who asks goes on without it. A server's task makes the next one; a function looks for it from time to time.
 
 use std::{
     fmt,
     str::FromStr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -60,12 +60,20 @@ impl fmt::Debug for RedisUrl {
 pub(super) struct Link {
     client: Client,
     wait_max: Duration,
-    channel: String,
-    told: mpsc::Sender<Told>,
+    hearing: Option<Hearing>,
     connection: Mutex<Option<Connected>>,
     lost: Notify,
+    /// Whether it was said that Redis is not there.
+    is_missed: AtomicBool,
     made: AtomicU64,
     failures: AtomicU64,
+}
+
+/// The channel on which word is published, and where it goes. Who stands still between requests must not have it: Redis
+/// would keep word for it until it gives the connection up.
+pub(super) struct Hearing {
+    pub(super) channel: String,
+    pub(super) told: mpsc::Sender<Told>,
 }
 
 #[derive(Clone)]
@@ -76,14 +84,14 @@ struct Connected {
 }
 
 impl Link {
-    pub(super) fn new(url: &RedisUrl, wait_max: Duration, channel: String, told: mpsc::Sender<Told>) -> Self {
+    pub(super) fn new(url: &RedisUrl, wait_max: Duration, hearing: Option<Hearing>) -> Self {
         Self {
             client: url.0.clone(),
             wait_max,
-            channel,
-            told,
+            hearing,
             connection: Mutex::new(None),
             lost: Notify::new(),
+            is_missed: AtomicBool::new(false),
             made: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         }
@@ -91,6 +99,11 @@ impl Link {
 
     pub(super) fn is_up(&self) -> bool {
         self.connection.lock().is_some()
+    }
+
+    /// Whether word of others comes by it.
+    pub(super) fn hears(&self) -> bool {
+        self.hearing.is_some()
     }
 
     /// How often Redis did not answer, or not what was asked.
@@ -124,43 +137,60 @@ impl Link {
 
     /// Connects, looks after the connection, and connects again.
     pub(super) async fn keep(&self) {
-        let mut was_told = false;
         loop {
-            match timeout(REDIS_CONNECT_WAIT_MAX, self.connect()).await {
-                Ok(Ok(connected)) => {
-                    let number = connected.number;
-                    *self.connection.lock() = Some(connected);
-                    tracing::info!("Redis answers");
-                    was_told = false;
-                    self.look_after(number).await;
-                }
-                failed => {
-                    self.failures.fetch_add(1, Ordering::Relaxed);
-                    let error = failed.ok().and_then(Result::err);
-                    if !was_told {
-                        tracing::warn!(
-                            reason = reason(error.as_ref()),
-                            "Redis is not there; going on without it"
-                        );
-                    }
-                    was_told = true;
-                }
+            if let Some(number) = self.try_to_connect(REDIS_CONNECT_WAIT_MAX).await {
+                self.look_after(number).await;
             }
             tokio::time::sleep(REDIS_RECONNECT_PAUSE).await;
         }
     }
 
+    /// Connects if there is no connection, for a while at most.
+    pub(super) async fn look_for(&self, wait_max: Duration) {
+        if !self.is_up() {
+            self.try_to_connect(wait_max).await;
+        }
+    }
+
+    /// The number of a new connection; none where Redis is not there, which is logged once.
+    async fn try_to_connect(&self, wait_max: Duration) -> Option<u64> {
+        match timeout(wait_max, self.connect()).await {
+            Ok(Ok(connected)) => {
+                let number = connected.number;
+                *self.connection.lock() = Some(connected);
+                self.is_missed.store(false, Ordering::Relaxed);
+                tracing::info!("Redis answers");
+                Some(number)
+            }
+            failed => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                let error = failed.ok().and_then(Result::err);
+                if !self.is_missed.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        reason = reason(error.as_ref()),
+                        "Redis is not there; going on without it"
+                    );
+                }
+                None
+            }
+        }
+    }
+
     async fn connect(&self) -> RedisResult<Connected> {
-        let told = self.told.clone();
-        let config = AsyncConnectionConfig::new()
+        let mut config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(REDIS_CONNECT_WAIT_MAX))
-            .set_response_timeout(Some(self.wait_max))
-            .set_push_sender(move |push: PushInfo| {
+            .set_response_timeout(Some(self.wait_max));
+        if let Some(Hearing { told, .. }) = &self.hearing {
+            let told = told.clone();
+            config = config.set_push_sender(move |push: PushInfo| {
                 // Word that finds no room is not missed: watched polls are looked at all the same.
                 read_word(push).map_or(Ok(()), |word| told.try_send(word))
             });
+        }
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        connection.subscribe(&self.channel).await?;
+        if let Some(Hearing { channel, .. }) = &self.hearing {
+            connection.subscribe(channel).await?;
+        }
         Ok(Connected { number: self.made.fetch_add(1, Ordering::Relaxed), connection })
     }
 

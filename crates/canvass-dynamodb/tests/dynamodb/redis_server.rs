@@ -42,7 +42,12 @@ impl RedisServer {
 
     /// The way to it, with its password.
     pub(crate) fn url(&self) -> RedisUrl {
-        url(self.port)
+        self.address().parse().unwrap()
+    }
+
+    /// The same as text.
+    pub(crate) fn address(&self) -> String {
+        address(self.port)
     }
 
     /// Ends it without a word.
@@ -96,8 +101,8 @@ fn launch(port: u16) -> Child {
     command.spawn().unwrap()
 }
 
-fn url(port: u16) -> RedisUrl {
-    format!("redis://:{PASSWORD}@127.0.0.1:{port}").parse().unwrap()
+fn address(port: u16) -> String {
+    format!("redis://:{PASSWORD}@127.0.0.1:{port}")
 }
 
 /// A way to a Redis that can be cut without anybody being told. It ends when dropped.
@@ -126,7 +131,7 @@ impl Gate {
     }
 
     pub(crate) fn url(&self) -> RedisUrl {
-        url(self.address.port())
+        address(self.address.port()).parse().unwrap()
     }
 
     /// From now on nothing comes through, and what was sent comes when it is opened again.

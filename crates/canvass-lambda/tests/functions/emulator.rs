@@ -13,7 +13,7 @@ use std::{
 
 use crate::http::{Message, serve};
 
-const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
+const ANSWER_WAIT_MAX: Duration = Duration::from_mins(1);
 const MEMORY_MB: &str = "512";
 
 /// A function that runs. It ends when this is dropped.
@@ -110,6 +110,14 @@ impl Lambda {
         // It may have ended by itself.
         let _ = child.kill();
         let _ = child.wait();
+    }
+
+    /// Has it stand still, as Lambda does between requests; or go on.
+    pub(crate) fn freeze(&self, is_frozen: bool) {
+        let process = self.child.lock().unwrap_or_else(PoisonError::into_inner).id().to_string();
+        let signal = if is_frozen { "-STOP" } else { "-CONT" };
+        let told = Command::new("kill").args([signal, &process]).status();
+        assert!(told.is_ok_and(|told| told.success()), "kill {signal}");
     }
 
     /// All that it has printed so far.

@@ -1,25 +1,35 @@
-//! The function `tally` counts each vote once, whatever Lambda does: batches cut at random and delivered again, shards
-//! one before the other, the function killed at any moment, records that cannot be read.
+//! The function `tally` counts each of tens of thousands of votes, changes and withdrawals once, whatever Lambda and the
+//! network do: batches cut at random and delivered again, shards one before the other, the function killed at any moment,
+//! answers lost. The aggregator of the documents, told the same, does not.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    ops::Range,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
+use axum::Router;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::{
+    documents::Aggregator,
+    emulator::Outcome,
     gateway::Api,
+    proxy::{Fate, begin},
+    server::{ask, over, patient, store_without_tasks},
     stream::{TALLY_AGE_MAX, event},
-    world::{Functions, Variables},
+    world::{Functions, Variables, endpoint},
 };
 
-const VOTERS: usize = 1_920;
-/// Lines of a batch: few enough that a busy machine writes each in time.
-const LINES: usize = 32;
-const CHANGES: usize = 60;
-const WITHDRAWALS: usize = 30;
+const ROUNDS: usize = 4;
+const VOTERS_A_ROUND: usize = 5_000;
+const CHANGES_A_ROUND: usize = 500;
+const WITHDRAWALS_A_ROUND: usize = 250;
 const SHARDS: u64 = 3;
+/// The most that Lambda is set to hand over at once.
+const BATCH_MAX: usize = 1_000;
 const POLL: &str = r#"{"id":"fair","title":"T","options":[{"id":"a"},{"id":"b"},{"id":"c"}],"status":"open","revote":"untilClose","demographics":{"age":null}}"#;
 
 /// SplitMix64: the same turns in each run of a seed.
@@ -38,16 +48,20 @@ impl Turns {
     }
 }
 
-/// Votes through the batch route. Lines that a busy machine had no room for, or no answer, are sent again.
-fn vote(functions: &Functions, voters: std::ops::Range<usize>) {
+/// What a voter of this number votes first.
+pub(crate) fn choice(voter: usize) -> &'static str {
+    ["a", "b", "c"][voter % 3]
+}
+
+/// Votes of new voters by the batch route, then changes and withdrawals of some of them. What a busy machine had no room
+/// for is sent again.
+async fn vote(server: &Router, voters: Range<usize>) {
+    let (first, end) = (voters.start, voters.end);
     let mut lines: Vec<_> = voters.map(line).collect();
     while !lines.is_empty() {
-        let (status, answers) = functions.ask("POST", "/v1/polls/fair/votes/batch", &lines.concat());
-        if status == 503 {
-            continue;
-        }
+        let (status, answers) = ask(server, "POST", "/v1/polls/fair/votes/batch", lines.concat()).await;
         assert_eq!(status, 200, "{answers}");
-        let mut open = BTreeSet::from_iter(1..=lines.len());
+        let mut open = (1..=lines.len()).collect::<BTreeSet<_>>();
         for answer in answers.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
             match answer["status"].as_u64() {
                 Some(503) => {}
@@ -59,143 +73,213 @@ fn vote(functions: &Functions, voters: std::ops::Range<usize>) {
         }
         lines = open.into_iter().map(|line| lines[line - 1].clone()).collect();
     }
+    let change = json!({"ballot": {"choice": "c"}, "demographics": {"age": "old"}}).to_string();
+    let changes = (first..first + CHANGES_A_ROUND).map(|voter| ("PUT", voter, change.clone()));
+    let withdrawals = (end - WITHDRAWALS_A_ROUND..end).map(|voter| ("DELETE", voter, String::new()));
+    let mut asking = JoinSet::new();
+    for (method, voter, body) in changes.chain(withdrawals) {
+        if asking.len() >= 32 {
+            asking.join_next().await.unwrap().unwrap();
+        }
+        asking.spawn(persist(server.clone(), method, format!("/v1/polls/fair/votes/v{voter}"), body));
+    }
+    asking.join_all().await;
 }
 
 fn line(voter: usize) -> String {
-    let (choice, age) = (["a", "b", "c"][voter % 3], voter % 7);
+    let (choice, age) = (choice(voter), voter % 7);
     format!(
         "{{\"voterId\":\"v{voter}\",\"ballot\":{{\"choice\":\"{choice}\"}},\"demographics\":{{\"age\":\"{age}\"}}}}\n"
     )
 }
 
-/// Sends until a busy machine has room for it.
-fn persist(functions: &Functions, method: &str, path: &str, body: &str) {
-    while match functions.ask(method, path, body) {
-        (503, _) => true,
-        (status, text) => {
-            assert!(status < 300 || status == 404 || status == 409, "{method} {path}: {status} {text}");
-            false
-        }
-    } {}
-}
-
-/// The stream's records as several shards would tell them: all that comes to one partition key comes by one shard.
-async fn shards(functions: &mut Functions) -> BTreeMap<String, Vec<Value>> {
-    let mut shards: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (_, records) in functions.stream.read().await {
-        for record in records {
-            let partition = record["dynamodb"]["NewImage"]["pk"]["S"].as_str().unwrap().to_owned();
-            let shard = partition.bytes().map(u64::from).sum::<u64>() % SHARDS;
-            shards.entry(format!("shardId-0000000{shard}")).or_default().push(record);
+async fn persist(server: Router, method: &'static str, path: String, body: String) {
+    loop {
+        match ask(&server, method, &path, body.clone()).await {
+            (503, _) => {}
+            (200 | 204 | 404 | 409, _) => return,
+            (status, text) => panic!("{method} {path}: {status} {text}"),
         }
     }
-    shards
 }
 
-/// Delivers shards as Lambda may: batches of any size, some again, one shard before another, and the function ended by
-/// force before or after it has written.
-async fn deliver(
-    functions: &mut Functions,
-    shards: &BTreeMap<String, Vec<Value>>,
-    turns: &mut Turns,
-) -> usize {
-    let mut places: BTreeMap<&str, usize> = shards.keys().map(|shard| (shard.as_str(), 0)).collect();
-    let mut kills = 0;
-    while let Some(shard) = {
-        let open: Vec<_> = places
-            .iter()
-            .filter(|(shard, at)| **at < shards[**shard].len())
-            .map(|(shard, _)| *shard)
-            .collect();
-        (!open.is_empty()).then(|| open[turns.index(open.len())])
-    } {
-        let (records, at) = (&shards[shard], places[shard]);
-        let until = (at + 1 + turns.index(400)).min(records.len());
-        if turns.below(4) == 0 {
-            let batch = event(shard, &records[at..until]).to_string();
-            // Longer than any batch takes: then the function is ended when it answers, and the answer is lost.
-            let after = if turns.below(2) == 0 { 10_000 } else { turns.below(80) };
-            functions.tally.invoke_and_kill(batch.as_bytes(), Duration::from_millis(after));
-            functions.restart_tally();
-            kills += 1;
-            // Lambda may cut what it delivers again elsewhere.
-            continue;
+/// What the options are to have after so many rounds.
+fn expected(rounds: usize) -> BTreeMap<&'static str, u64> {
+    let mut expected = BTreeMap::new();
+    for voter in 0..rounds * VOTERS_A_ROUND {
+        let place = voter % VOTERS_A_ROUND;
+        if place < VOTERS_A_ROUND - WITHDRAWALS_A_ROUND {
+            let choice = if place < CHANGES_A_ROUND { "c" } else { choice(voter) };
+            *expected.entry(choice).or_default() += 1;
         }
-        let from = if turns.below(3) == 0 { turns.index(at + 1) } else { at };
-        let told = functions.fold(shard, &records[from..until]);
-        assert_eq!(told["batchItemFailures"], json!([]));
-        places.insert(shard, until);
     }
-    tokio::time::sleep(TALLY_AGE_MAX).await;
-    kills
+    expected
 }
 
-async fn check(seed: u64) {
-    let mut functions = Functions::start(Variables::default(), Api::Rest).await;
-    let mut turns = Turns(seed);
-    functions.json("POST", "/v1/polls", POLL);
-    for start in (0..VOTERS).step_by(LINES) {
-        vote(&functions, start..start + LINES);
-    }
-    for voter in 0..CHANGES {
-        let change = json!({"ballot": {"choice": "c"}, "demographics": {"age": "old"}}).to_string();
-        persist(&functions, "PUT", &format!("/v1/polls/fair/votes/v{voter}"), &change);
-    }
-    for voter in VOTERS - WITHDRAWALS..VOTERS {
-        persist(&functions, "DELETE", &format!("/v1/polls/fair/votes/v{voter}"), "");
-    }
-    let shards = shards(&mut functions).await;
-    assert_eq!(shards.len() as u64, SHARDS);
-    let kills = deliver(&mut functions, &shards, &mut turns).await;
-    assert!(kills > 0, "no turn was a kill");
-    let recount = functions.json("POST", "/v1/polls/fair/recount", "");
-    assert_eq!(recount["matches"], true, "{recount}");
-    let votes = functions.json("GET", "/v1/polls/fair/results", "")["votes"].clone();
-    assert_eq!(votes, VOTERS - WITHDRAWALS);
+/// The stream as several shards would tell it: all that comes to one partition key comes by one shard.
+#[derive(Default)]
+struct Shards {
+    records: BTreeMap<String, Vec<Value>>,
+    /// How much of each was delivered and answered.
+    places: BTreeMap<String, usize>,
 }
 
-#[tokio::test]
-async fn counts_are_exact_whatever_lambda_does() {
-    check(1).await;
+impl Shards {
+    /// Takes in what is new in the stream, which must be so many records.
+    #[expect(clippy::disallowed_methods, reason = "a test's patience")]
+    async fn read(&mut self, functions: &mut Functions, wanted: usize) {
+        let (mut read, began) = (0, Instant::now());
+        while read < wanted {
+            assert!(began.elapsed() < Duration::from_secs(20), "{read} of {wanted} records");
+            for (_, records) in functions.stream.read().await {
+                read += records.len();
+                for record in records {
+                    let partition = record["dynamodb"]["NewImage"]["pk"]["S"].as_str().unwrap();
+                    let shard = partition.bytes().map(u64::from).sum::<u64>() % SHARDS;
+                    let shard = format!("shardId-0000000{shard}");
+                    self.places.entry(shard.clone()).or_default();
+                    self.records.entry(shard).or_default().push(record);
+                }
+            }
+        }
+        assert_eq!(read, wanted);
+    }
+
+    /// A shard that has something to deliver, and how far it was delivered.
+    fn open(&self, turns: &mut Turns) -> Option<(String, usize)> {
+        let open: Vec<_> =
+            self.places.iter().filter(|(shard, at)| **at < self.records[*shard].len()).collect();
+        let (shard, at) = *open.get(turns.index(open.len().max(1)))?;
+        Some((shard.clone(), *at))
+    }
 }
 
-#[tokio::test]
-async fn a_record_that_cannot_be_read_is_told_and_keeps_back_only_its_own_poll() {
-    let mut functions = Functions::start(Variables::default(), Api::Rest).await;
-    functions.json("POST", "/v1/polls", POLL);
-    functions.json("POST", "/v1/polls", &POLL.replace("fair", "other"));
-    vote(&functions, 0..30);
-    functions.ask("POST", "/v1/polls/other/votes", r#"{"voterId":"u1","ballot":{"choice":"a"}}"#);
-    let (shard, records) = functions.stream.read().await.remove(0);
-    let mut damaged = records.clone();
-    damaged[10]["dynamodb"]["NewImage"]["b"]["B"] = "AAAA".into();
-    let poison = records[10]["dynamodb"]["SequenceNumber"].clone();
-    let failures = json!([{"itemIdentifier": poison}]);
-    assert_eq!(functions.fold(&shard, &damaged)["batchItemFailures"], failures);
-    let votes = |functions: &Functions, poll: &str| {
-        functions.json("GET", &format!("/v1/polls/{poll}/results"), "")["votes"].clone()
-    };
-    tokio::time::sleep(TALLY_AGE_MAX).await;
-    assert_eq!((votes(&functions, "fair"), votes(&functions, "other")), (json!(10), json!(1)));
-    // Delivered again from there, by itself, until it is given up and goes to the dead-letter queue; then the rest.
-    assert_eq!(functions.fold(&shard, &damaged[10..11])["batchItemFailures"], failures);
-    assert_eq!(functions.fold(&shard, &damaged[11..])["batchItemFailures"], json!([]));
-    tokio::time::sleep(TALLY_AGE_MAX).await;
-    assert_eq!(votes(&functions, "fair"), json!(29));
-    // The recount shows what is missing.
-    functions.json("POST", "/v1/polls/fair/close", "");
-    let (status, recount) = functions.ask("POST", "/v1/polls/fair/recount", "");
-    assert!(!recount.contains("\"matches\":true"), "{status} {recount}");
-    assert!(functions.tally.printed().contains("\"PoisonRecords\":1.0"));
+/// A batch that was handed over, and what came of it.
+pub(crate) struct Delivery {
+    shard: String,
+    records: Range<usize>,
+    pub(crate) came: Came,
 }
 
-#[tokio::test]
-async fn an_event_without_a_shard_is_refused_as_a_whole() {
-    let mut functions = Functions::start(Variables::default(), Api::Rest).await;
-    functions.json("POST", "/v1/polls", POLL);
-    vote(&functions, 0..3);
-    let (_, records) = functions.stream.read().await.remove(0);
-    let outcome = functions.tally.invoke(json!({"Records": records}).to_string().as_bytes());
-    assert!(format!("{outcome:?}").contains("tumbling window"), "{outcome:?}");
-    assert_eq!(functions.fold("", &[]), json!({"state": {"kept": "as it came"}, "batchItemFailures": []}));
+/// What came of a batch. Of all but the first, Lambda knows nothing, and delivers it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Came {
+    Answered,
+    /// All was written, and the function ended before Lambda had its answer.
+    AnswerLost,
+    /// The function ended at some moment.
+    Killed,
+    /// The function said that it failed.
+    Failed,
+}
+
+/// Delivers what is open as Lambda may: batches of any size, some again, one shard before another, and the function ended
+/// by force before or after it has written.
+fn deliver(functions: &mut Functions, shards: &mut Shards, turns: &mut Turns) -> Vec<Delivery> {
+    let mut deliveries = Vec::new();
+    while let Some((shard, at)) = shards.open(turns) {
+        let records = &shards.records[&shard];
+        let until = (at + 1 + turns.index(BATCH_MAX)).min(records.len());
+        let is_again = turns.below(3) == 0;
+        let from = if is_again { at - turns.index(at.min(BATCH_MAX) + 1) } else { at };
+        let batch = event(&shard, &records[from..until]).to_string();
+        let came = match turns.below(6) {
+            0 => {
+                // Longer than any batch takes: then the function is ended when it answers.
+                functions.tally.invoke_and_kill(batch.as_bytes(), Duration::from_secs(30));
+                Came::AnswerLost
+            }
+            1 => {
+                functions.tally.invoke_and_kill(batch.as_bytes(), Duration::from_millis(turns.below(120)));
+                Came::Killed
+            }
+            _ => hand_over(functions, &batch),
+        };
+        match came {
+            Came::Answered => {
+                shards.places.insert(shard.clone(), until);
+            }
+            Came::AnswerLost | Came::Killed => functions.restart_tally(),
+            Came::Failed => {}
+        }
+        deliveries.push(Delivery { shard, records: from..until, came });
+    }
+    deliveries
+}
+
+fn hand_over(functions: &Functions, batch: &str) -> Came {
+    match functions.tally.invoke(batch.as_bytes()) {
+        Outcome::Answer(answer) => {
+            let told: Value = serde_json::from_slice(&answer).unwrap();
+            assert_eq!(told["batchItemFailures"], json!([]));
+            Came::Answered
+        }
+        Outcome::Error(_) => Came::Failed,
+        Outcome::Died => panic!("it died by itself:\n{}", functions.tally.printed()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "how long each round takes is printed")]
+async fn counts_are_exact_whatever_lambda_and_the_network_do() {
+    let (lost, turns_of_answers) = (Arc::new(Mutex::new(0)), Mutex::new(Turns(2)));
+    let counted = Arc::clone(&lost);
+    // Of the tally's writes, which alone go this way, every tenth is done and its answer lost.
+    let proxy = begin(&endpoint(), move |operation, _| {
+        if operation == "PutItem" && turns_of_answers.lock().unwrap().below(10) == 0 {
+            *counted.lock().unwrap() += 1;
+            return Fate::AnswerLost;
+        }
+        Fate::Done
+    })
+    .await;
+    let variables = Variables { tally_endpoint: Some(proxy.endpoint.clone()), ..Variables::default() };
+    let store = patient(&variables.prefix, endpoint());
+    let mut functions = Functions::start(variables, Api::Rest).await;
+    let server = over(store_without_tasks(store.clone()).await, canvass_server::Settings::default()).await;
+    assert_eq!(ask(&server, "POST", "/v1/polls", POLL.to_owned()).await.0, 201);
+    let aggregators = [Aggregator::new(&store, "each once").await, Aggregator::new(&store, "the same").await];
+    let (mut shards, mut turns, mut came) = (Shards::default(), Turns(1), BTreeMap::<_, usize>::new());
+    for round in 0..ROUNDS {
+        let began = Instant::now();
+        vote(&server, round * VOTERS_A_ROUND..(round + 1) * VOTERS_A_ROUND).await;
+        let voted = began.elapsed();
+        let records = VOTERS_A_ROUND + CHANGES_A_ROUND + WITHDRAWALS_A_ROUND;
+        let places = shards.places.clone();
+        shards.read(&mut functions, records).await;
+        let deliveries = deliver(&mut functions, &mut shards, &mut turns);
+        tokio::time::sleep(TALLY_AGE_MAX).await;
+        check_counts(&server, round + 1).await;
+        // The control: what the documents' aggregator makes of it.
+        for (shard, records) in &shards.records {
+            let from = places.get(shard).copied().unwrap_or_default();
+            aggregators[0].fold(&records[from..], Came::Answered).await;
+        }
+        for Delivery { shard, records, came: what } in deliveries {
+            *came.entry(what).or_default() += 1;
+            aggregators[1].fold(&shards.records[&shard][records], what).await;
+        }
+        println!("round {round}: {records} records written in {voted:.1?}, all in {:.1?}", began.elapsed());
+    }
+    let lost = *lost.lock().unwrap();
+    println!("batches: {came:?}; {lost} answers of DynamoDB lost");
+    assert!(came.len() >= 3 && lost > 0, "no turn of each kind");
+    let voters = (ROUNDS * VOTERS_A_ROUND) as u64;
+    let [once, same] = [aggregators[0].total().await, aggregators[1].total().await];
+    println!("the documents' aggregator: {once} of {voters} where each comes once, {same} told the same");
+    assert_eq!(once, voters, "the control is right where nothing happens");
+    assert_ne!(same, voters, "the control miscounts");
+}
+
+/// The counts are what was voted, and what a recount finds.
+async fn check_counts(server: &Router, rounds: usize) {
+    let (status, recount) = ask(server, "POST", "/v1/polls/fair/recount", String::new()).await;
+    let recount: Value = serde_json::from_str(&recount).unwrap();
+    assert_eq!((status, &recount["matches"]), (200, &json!(true)), "{recount}");
+    let (_, results) = ask(server, "GET", "/v1/polls/fair/results", String::new()).await;
+    let results: Value = serde_json::from_str(&results).unwrap();
+    let options = results["options"].as_array().unwrap().iter();
+    let told: BTreeMap<_, _> =
+        options.map(|option| (option["id"].as_str().unwrap(), option["votes"].as_u64().unwrap())).collect();
+    assert_eq!(told, expected(rounds));
 }

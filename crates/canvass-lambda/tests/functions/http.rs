@@ -1,6 +1,7 @@
 //! As much of HTTP/1.1 as the emulator of Lambda speaks: whole messages, kept connections.
 
 use std::{
+    fmt::Write as _,
     io::{self, BufRead, BufReader, Read as _, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     thread,
@@ -39,18 +40,17 @@ impl Message {
         let mut head = format!("{}\r\n", self.start);
         let is_bare = self.target() == "204" || self.target() == "304";
         if self.field("content-length").is_none() && !is_bare {
-            head += &format!("content-length: {}\r\n", self.body.len());
+            let _ = write!(head, "content-length: {}\r\n", self.body.len());
         }
         for (name, value) in &self.fields {
-            head += &format!("{name}: {value}\r\n");
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         to.write_all(&[head.as_bytes(), b"\r\n", &self.body].concat())
     }
 
     /// The next message; none where the connection has ended.
     fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
-        let mut message = Self::default();
-        message.start = line(from)?;
+        let mut message = Self { start: line(from)?, ..Self::default() };
         if message.start.is_empty() {
             return Ok(None);
         }

@@ -1,9 +1,16 @@
 //! The functions' real programs over DynamoDB Local, in an emulator of Lambda and API Gateway.
 //!
-//! The scripts of the server's own tests run here too, unchanged, and must hear what the server says.
+//! The scripts of the server's own tests run here too, unchanged, and must hear what the server says; with
+//! `CANVASS_TEST_ANSWERED_BY=server` a server on DynamoDB answers them instead.
 
+#![expect(clippy::unwrap_used, reason = "in a test a failed step is a failed test")]
+
+mod bucket;
+#[path = "../../../canvass-server/tests/http/contract.rs"]
+mod contract;
 #[path = "../../../canvass-server/tests/http/dialects.rs"]
 mod dialects;
+mod documents;
 mod emulator;
 mod exactness;
 mod gateway;
@@ -13,6 +20,20 @@ mod harness;
 mod http;
 mod measure;
 mod place;
+mod poison;
+#[expect(dead_code, reason = "it also serves tests of faults")]
+#[path = "../../../canvass-dynamodb/tests/dynamodb/proxy.rs"]
+mod proxy;
+mod redis;
+#[expect(dead_code, reason = "it also serves tests that cut servers off from Redis")]
+#[path = "../../../canvass-dynamodb/tests/dynamodb/redis_server.rs"]
+mod redis_server;
+#[expect(dead_code, reason = "it also serves tests of who may write")]
+#[path = "../../../canvass-export/tests/buckets/s3.rs"]
+mod s3;
+mod server;
 mod story;
 mod stream;
+#[path = "../../../canvass-server/tests/http/votes.rs"]
+mod votes;
 mod world;

@@ -1,26 +1,43 @@
 //! Where the scripts of the server's tests are answered: by the function `api`, through API Gateway, over DynamoDB Local,
-//! with the function `tally` counting. What they are to say is what the server says, as its own tests keep it.
+//! with the function `tally` counting; or by a server on DynamoDB. What they are to say is what the server on the local
+//! engine says, as its own tests keep it.
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{Router, body::Body, extract::Request, response::Response};
-use canvass_server::{App, Settings};
+use canvass_dynamodb::{DynamoStore, Options, create_tables};
+use canvass_server::{App, Edge as _, Settings, SystemEdge};
+use canvass_store::Store as _;
 use http_body_util::BodyExt as _;
 use tokio::sync::Mutex;
+use tower::ServiceExt as _;
 
 use crate::{
     gateway::{Api, STAGE},
     harness::TestEdge,
     http::{Message, ask},
-    world::{Functions, Variables},
+    server::{over, patient},
+    world::{Functions, Variables, endpoint},
 };
 
-/// The API's functions for one script. The server that the harness has made is not asked.
+/// `server` has a server answer, and not the functions.
+const ANSWERED_BY: &str = "CANVASS_TEST_ANSWERED_BY";
+
+/// What answers one script. The server that the harness has made is not asked.
+#[expect(clippy::disallowed_methods, reason = "a test's edge")]
 pub(crate) async fn router(_: &App, settings: &Settings) -> Router {
+    match std::env::var(ANSWERED_BY).as_deref() {
+        Ok("server") => by_server(settings).await,
+        Ok(other) => panic!("{ANSWERED_BY} may be `server`, and not `{other}`"),
+        Err(_) => by_functions(settings).await,
+    }
+}
+
+async fn by_functions(settings: &Settings) -> Router {
     let variables = Variables { implicit_polls: settings.implicit_polls, ..Variables::default() };
     // Half of the scripts come in by each kind of API.
     let api =
@@ -34,6 +51,50 @@ pub(crate) async fn router(_: &App, settings: &Settings) -> Router {
         let functions = Arc::clone(&functions);
         async move { forward(&mut *functions.lock().await, request).await }
     })
+}
+
+/// A server with all its tasks, which folds the stream by itself.
+async fn by_server(settings: &Settings) -> Router {
+    let patient = patient(&Variables::default().prefix, endpoint());
+    let options = Options {
+        window: Duration::from_millis(200),
+        poll_age_max: Duration::from_millis(50),
+        tally_age_max: SHOWN,
+        grace: Duration::from_millis(100),
+        ..patient
+    };
+    create_tables(&options).await.expect("tables");
+    let clock = SystemEdge::default();
+    let store = DynamoStore::open(options, Arc::new(move || clock.now())).await.expect("tables");
+    let store = Arc::new(store);
+    let server = over(Arc::clone(&store), settings.clone()).await;
+    Router::new().fallback(move |request: Request| {
+        let (store, server) = (Arc::clone(&store), server.clone());
+        async move {
+            if reads_counts(request.uri().path()) {
+                wait_until_counted(&store).await;
+            }
+            let Ok(response) = server.oneshot(request).await;
+            response
+        }
+    })
+}
+
+/// How long the server shows a result.
+const SHOWN: Duration = Duration::from_millis(10);
+
+/// Waits until the server has folded all that it has written.
+#[expect(clippy::disallowed_methods, reason = "a test's patience")]
+async fn wait_until_counted(store: &DynamoStore) {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let began = Instant::now();
+    let figure =
+        |name: &str| store.health().figures.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    while figure("canvass_dynamodb_votes_total") != figure("canvass_dynamodb_folded_total") {
+        assert!(began.elapsed() < PATIENCE, "the votes are not counted");
+        tokio::time::sleep(SHOWN).await;
+    }
+    tokio::time::sleep(2 * SHOWN).await;
 }
 
 async fn forward(functions: &mut Functions, request: Request) -> Response {
@@ -97,6 +158,8 @@ fn alike(transcript: &str) -> String {
         }
         let line = line.replace("cache-control: public, max-age=1", "cache-control: no-cache");
         let line = line.replace("location: /prod/", "location: /");
+        // Records here are not chained.
+        let line = line.replace("\"chain\":\"notKept\"", "\"chain\":\"intact\"");
         lines.push(without_sequence(&without_times(&line)));
     }
     lines.join("\n")

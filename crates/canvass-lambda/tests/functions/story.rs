@@ -1,6 +1,12 @@
 //! The whole story of a poll through the functions, by both kinds of API.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use canvass_lambda::metrics::{METRICS, NAMESPACE};
 use serde_json::{Value, json};
@@ -9,7 +15,8 @@ use crate::{
     gateway::Api,
     harness::ADMIN,
     http::{Message, ask},
-    world::{Functions, Variables},
+    proxy::{Fate, begin},
+    world::{Functions, Variables, endpoint},
 };
 
 /// Creates, opens, votes, changes, looks, closes, certifies and exports.
@@ -187,4 +194,32 @@ async fn what_a_caller_can_send_never_gives_a_500() {
         let status: u16 = answer.target().parse().unwrap();
         assert!(status < 500, "{start}: {answer:?}\n{}", functions.api.printed());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_without_room_are_told_with_when_to_come_back() {
+    let is_full = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_full);
+    let proxy = begin(&endpoint(), move |operation, _| {
+        if operation == "PutItem" && seen.load(Ordering::SeqCst) { Fate::Throttled } else { Fate::Done }
+    })
+    .await;
+    let variables = Variables { endpoint: Some(proxy.endpoint.clone()), ..Variables::default() };
+    let functions = Functions::start(variables, Api::Rest).await;
+    let poll = r#"{"id":"lunch","title":"T","options":[{"id":"a"}],"status":"open"}"#;
+    functions.json("POST", "/v1/polls", poll);
+    let (path, vote) = ("/v1/polls/lunch/votes", r#"{"voterId":"u1","ballot":{"choice":"a"}}"#);
+    let request = Message::new(format!("POST /prod{path} HTTP/1.1"), vote)
+        .with("x-api-key", ADMIN)
+        .with("content-type", "application/json");
+    is_full.store(true, Ordering::SeqCst);
+    let refused = ask(functions.gateway, &request).unwrap();
+    let problem: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!((refused.target(), &problem["type"]), ("503", &json!("/problems/server-busy")));
+    assert!(
+        refused.field("retry-after").is_some_and(|seconds| seconds.parse::<u64>().is_ok()),
+        "{refused:?}"
+    );
+    is_full.store(false, Ordering::SeqCst);
+    assert_eq!(ask(functions.gateway, &request).unwrap().target(), "201", "nothing was changed before");
 }

@@ -252,10 +252,10 @@ fn address(head: &Parts, trusted_proxies: usize) -> IpAddr {
         return peer;
     }
     let forwarded = head.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let addresses: Vec<IpAddr> =
-        forwarded.flat_map(|list| list.split(',')).map_while(|text| text.trim().parse().ok()).collect();
-    let place = addresses.len().checked_sub(trusted_proxies);
-    place.and_then(|place| addresses.get(place)).copied().unwrap_or(peer)
+    let entries: Vec<_> = forwarded.flat_map(|list| list.split(',')).map(str::trim).collect();
+    // Counted from the end: what stands before the proxies' own entries is whatever the client wrote.
+    let place = entries.len().checked_sub(trusted_proxies);
+    place.and_then(|place| entries.get(place)?.parse().ok()).unwrap_or(peer)
 }
 
 /// The fields of draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy: "api";q=200;w=2` and

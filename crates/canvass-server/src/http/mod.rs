@@ -65,6 +65,7 @@ pub fn router(app: App) -> Router {
         .on(Method::POST, "/v1/polls/{poll}/votes", PostVotes, votes::cast_vote)
         .on(Method::POST, "/v1/polls/{poll}/votes/batch", Batch, batch::cast_votes)
         .on(Method::GET, "/v1/polls/{poll}/votes/{voter}", ReadVotes, votes::read_vote)
+        .on(Method::POST, "/v1/polls/{poll}/votes/{voter}/erase", Api, votes::erase_vote)
         .on(Method::PUT, "/v1/polls/{poll}/votes/{voter}", PostVotes, votes::change_vote)
         .on(Method::DELETE, "/v1/polls/{poll}/votes/{voter}", PostVotes, votes::withdraw_vote)
         .on(Method::GET, "/v1/polls/{poll}/results", Api, results::read_results)
@@ -127,7 +128,9 @@ pub fn router(app: App) -> Router {
         .on(Method::GET, "/console/keys", Api, console::list_keys)
         .on(Method::POST, "/console/keys", Api, console::create_key)
         .on(Method::POST, "/console/keys/{id}/rotate", Api, console::rotate_key)
-        .on(Method::POST, "/console/keys/{id}/revoke", Api, console::revoke_key);
+        .on(Method::POST, "/console/keys/{id}/revoke", Api, console::revoke_key)
+        .on(Method::GET, "/console/webhooks", Api, console::list_webhooks)
+        .on(Method::POST, "/console/webhooks/{id}/redeliver", Api, console::redeliver);
     // For those who work on the pages; it is no part of the product.
     #[cfg(debug_assertions)]
     let pages = pages.on(Method::GET, "/styleguide", Free, pages::read_styleguide);

@@ -45,6 +45,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         polls::open_poll, polls::pause_poll, polls::close_poll, polls::certify_poll, polls::erase_poll, polls::archive_poll,
         polls::list_events, codes::create_codes,
         votes::cast_vote, batch::cast_votes, votes::read_vote, votes::change_vote, votes::withdraw_vote,
+        votes::erase_vote,
         results::read_results, stream::stream_results, results::read_breakdown, results::read_timeline, export::export_votes,
         results::recount_poll, oembed::read_oembed,
         keys::create_key, keys::list_keys, keys::revoke_key, keys::rotate_key,
@@ -231,6 +232,9 @@ problems! {
     /// The problems of routes that change polls.
     PollProblems &[ANYWHERE, WITH_BODY], MissingKey MissingScope PollNotFound VersionConflict PollExists WrongStatus
         FixedByVotes PreconditionFailed;
+    /// The problems of routes that erase.
+    EraseProblems &[ANYWHERE], MissingKey MissingScope PollNotFound InvalidRequest WrongStatus PreconditionFailed
+        NotOnThisEngine;
     /// The problems of the route that certifies.
     CertifyProblems &[ANYWHERE], MissingKey MissingScope PollNotFound WrongStatus RecountDiffers PreconditionFailed;
     /// The problems of the route that makes codes.

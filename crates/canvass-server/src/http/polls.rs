@@ -17,7 +17,7 @@ use crate::{
     app::App,
     http::{
         ask::Ask,
-        openapi::{CertifyProblems, PollProblems, ReadProblems},
+        openapi::{CertifyProblems, EraseProblems, PollProblems, ReadProblems},
         reply,
     },
     limits::POLLS_PAGE_DEFAULT,
@@ -174,7 +174,7 @@ pub(crate) async fn archive_poll(app: App, ask: Ask) -> Result<Response, Failure
 #[utoipa::path(post, path = "/v1/polls/{poll}/erase", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to erase")),
-    responses((status = 200, description = "The poll afterwards", body = Poll), PollProblems))]
+    responses((status = 200, description = "The poll afterwards", body = Poll), EraseProblems))]
 pub(crate) async fn erase_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::Admin)?;
     step(app, ask, PollCommand::Erase).await

@@ -10,7 +10,7 @@ use crate::{
     app::App,
     http::{
         ask::{Ask, JSON},
-        openapi::{VoteProblems, VoteReadProblems, VoteRequestSchema, VoteSchema},
+        openapi::{EraseProblems, VoteProblems, VoteReadProblems, VoteRequestSchema, VoteSchema},
         pages::is_cross_origin,
         reply,
     },
@@ -18,6 +18,7 @@ use crate::{
         Caller, Failure,
         answer::Recorded,
         devices::NewDevice,
+        erasing::ErasedView,
         votes::{Identity, Text, VoteAsk, VoteRequest, identify, read_voter},
     },
 };
@@ -82,7 +83,7 @@ pub(crate) fn refuse_forgetful(head: &Parts, device: Option<&NewDevice>) -> Resu
 #[utoipa::path(put, path = "/v1/polls/{poll}/votes/{voter}", tag = "votes",
     params(
         ("poll" = String, Path, description = "The poll's id"),
-        ("voter" = String, Path, description = "The voter's id; `me` for a device or the holder of a code"),
+        ("voter" = String, Path, description = "The voter's id; also `me` for a device or the holder of a code"),
         ("idempotency-key" = Option<String>, Header, description = "The caller's name for this request"),
         ("x-voting-code" = Option<String>, Header, description = "The one-time code, instead of `code` in the body"),
     ),
@@ -98,8 +99,8 @@ pub(crate) async fn change_vote(app: App, mut ask: Ask) -> Result<Response, Fail
     let request: VoteRequest<'_> = read_request(&body)?;
     let poll = app.poll(&id).await?;
     let code = request.code.as_ref().map(|Text(code)| &**code).or(ask.code());
-    let named = named_in_path(&poll, &voter)?;
-    if request.voter_id.is_some() && read_voter(request.voter_id.as_ref())? != named {
+    let named = named_in_path(&poll, &ask.caller, &voter, code)?;
+    if request.voter_id.as_ref().is_some_and(|Text(named)| *named != voter) {
         return Err(Failure::invalid("voterId", "is another voter than the path names"));
     }
     let actor = actor_of_write_in(&poll, &ask.caller);
@@ -122,7 +123,7 @@ pub(crate) async fn change_vote(app: App, mut ask: Ask) -> Result<Response, Fail
 #[utoipa::path(delete, path = "/v1/polls/{poll}/votes/{voter}", tag = "votes",
     params(
         ("poll" = String, Path, description = "The poll's id"),
-        ("voter" = String, Path, description = "The voter's id; `me` for a device or the holder of a code"),
+        ("voter" = String, Path, description = "The voter's id; also `me` for a device or the holder of a code"),
         ("idempotency-key" = Option<String>, Header, description = "The caller's name for this request"),
         ("x-voting-code" = Option<String>, Header, description = "The one-time code, in a poll with codes"),
     ),
@@ -133,8 +134,9 @@ pub(crate) async fn withdraw_vote(app: App, mut ask: Ask) -> Result<Response, Fa
     let idempotency_key = ask.idempotency_key()?;
     let voter: String = ask.path("voter").unwrap_or_default();
     let poll = app.poll(&id).await?;
+    let named = named_in_path(&poll, &ask.caller, &voter, ask.code())?;
     let vote = VoteAsk {
-        identity: identify(&poll, &ask.caller, named_in_path(&poll, &voter)?, ask.code())?,
+        identity: identify(&poll, &ask.caller, named, ask.code())?,
         operation: Operation::Withdraw,
         request: None,
         idempotency_key,
@@ -150,11 +152,11 @@ pub(crate) async fn withdraw_vote(app: App, mut ask: Ask) -> Result<Response, Fa
 
 /// Read a voter's vote
 ///
-/// For keys with the scope `votes:read`; a device or the holder of a code reads its own as `me`.
+/// For keys with the scope `votes:read`; a device or the holder of a code reads its own.
 #[utoipa::path(get, path = "/v1/polls/{poll}/votes/{voter}", tag = "votes",
     params(
         ("poll" = String, Path, description = "The poll's id"),
-        ("voter" = String, Path, description = "The voter's id; `me` for a device or the holder of a code"),
+        ("voter" = String, Path, description = "The voter's id; also `me` for a device or the holder of a code"),
         ("x-voting-code" = Option<String>, Header, description = "The one-time code, in a poll with codes"),
     ),
     responses((status = 200, description = "The vote that counts", body = VoteSchema), VoteReadProblems))]
@@ -162,7 +164,7 @@ pub(crate) async fn read_vote(app: App, mut ask: Ask) -> Result<Response, Failur
     let id = ask.poll()?;
     let voter: String = ask.path("voter").unwrap_or_default();
     let poll = app.poll(&id).await?;
-    let identity = match named_in_path(&poll, &voter)? {
+    let identity = match named_in_path(&poll, &ask.caller, &voter, ask.code())? {
         None => identify(&poll, &ask.caller, None, ask.code())?,
         Some(voter) => {
             ask.caller.require(Scope::VotesRead)?;
@@ -173,9 +175,40 @@ pub(crate) async fn read_vote(app: App, mut ask: Ask) -> Result<Response, Failur
     Ok(reply::json_bytes(StatusCode::OK, recorded.json()))
 }
 
+/// Erase what one voter's votes tell of the voter
+///
+/// In a poll that is over: the voter's id, what the voter told, and idempotency keys are overwritten on disk, of all
+/// records of the voter's vote. Ballots, counts and the chain of records stay; breakdowns lose what the voter told. The
+/// answer comes when nothing is left, and names no voter; the audit trail tells who asked for it, and of how many records.
+#[utoipa::path(post, path = "/v1/polls/{poll}/votes/{voter}/erase", tag = "votes",
+    params(
+        ("poll" = String, Path, description = "The poll's id"),
+        ("voter" = String, Path, description = "The voter's id"),
+    ),
+    responses((status = 200, description = "Nothing of the voter is left", body = ErasedView), EraseProblems))]
+pub(crate) async fn erase_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    ask.caller.require(Scope::Admin)?;
+    let id = ask.poll()?;
+    let voter: String = ask.path("voter").unwrap_or_default();
+    let voter = read_voter(Some(&Text(voter.into())))?.ok_or(Failure::invalid("voterId", "is missing"))?;
+    let erased = app.erase_voter(&id, &voter, &ask.caller.actor()).await?;
+    Ok(reply::json(StatusCode::OK, &erased))
+}
+
 /// The voter that a path names; none where it is the device or the holder of a code that asks.
-fn named_in_path(poll: &Poll, voter: &str) -> Result<Option<VoterId>, Failure> {
-    if voter == MYSELF && matches!(poll.access, Access::Public | Access::Code) {
+/// Such a one is `me`, or the id that its vote was answered with.
+fn named_in_path(
+    poll: &Poll,
+    caller: &Caller,
+    voter: &str,
+    code: Option<&str>,
+) -> Result<Option<VoterId>, Failure> {
+    let asking = match poll.access {
+        Access::Public => caller.device.clone(),
+        Access::Code => code.map(|code| Identity::of_code(&poll.id, code).voter),
+        Access::Key | Access::Open => return read_voter(Some(&Text(voter.into()))),
+    };
+    if voter == MYSELF || asking.is_some_and(|asking| asking.as_str() == voter) {
         return Ok(None);
     }
     read_voter(Some(&Text(voter.into())))

@@ -28,6 +28,8 @@ pub(super) struct Activity {
     write_timeout: Duration,
     /// Whether no byte of the next request has come.
     silent: Cell<bool>,
+    /// Whether the client is waited for when the connection ends; see [`Watched`].
+    lingers: Cell<bool>,
     read_deadline: Cell<Option<Instant>>,
     write_deadline: Cell<Option<Instant>>,
 }
@@ -40,6 +42,7 @@ impl Activity {
             idle_timeout,
             write_timeout,
             silent: Cell::new(false),
+            lingers: Cell::new(true),
             read_deadline: Cell::new(Some(Instant::now() + head_timeout)),
             write_deadline: Cell::new(None),
         }
@@ -59,6 +62,16 @@ impl Activity {
     fn answer_ended(&self) {
         self.silent.set(true);
         self.read_deadline.set(Some(Instant::now() + self.idle_timeout));
+    }
+
+    /// The connection ends without waiting for the client.
+    pub(super) fn leave(&self) {
+        self.lingers.set(false);
+    }
+
+    /// The client has what was said to it, and this long to stop sending.
+    fn lingering_began(&self) {
+        self.read_deadline.set(Some(Instant::now() + self.head_timeout));
     }
 
     fn write_waits(&self) {
@@ -135,12 +148,21 @@ impl http_body::Body for AnswerBody {
 }
 
 /// A stream that notes when bytes come and when they cannot go.
+///
+/// It ends as RFC 9112, section 9.6, asks. A client that is still sending when it is refused, such as one whose body is
+/// too large, would lose the answer: what a closed socket has not read makes the system reset the connection. So the
+/// last word is said first, and then everything is read and forgotten until the client ends, too.
 pub(super) struct Watched<T> {
-    pub(super) stream: T,
-    pub(super) activity: Rc<Activity>,
+    stream: T,
+    activity: Rc<Activity>,
+    said_all: bool,
 }
 
 impl<T> Watched<T> {
+    pub(super) fn new(stream: T, activity: Rc<Activity>) -> Self {
+        Self { stream, activity, said_all: false }
+    }
+
     fn note_write(&self, outcome: &Poll<io::Result<usize>>) {
         if outcome.is_pending() { self.activity.write_waits() } else { self.activity.write_went() }
     }
@@ -152,15 +174,19 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let filled = buffer.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
         if outcome.is_ready() {
             self.activity.bytes_came();
+            if buffer.filled().len() == filled {
+                self.activity.leave();
+            }
         }
         outcome
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -190,6 +216,19 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        if !self.said_all {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.said_all = true;
+            self.activity.lingering_began();
+        }
+        let mut forgotten = [0; 4_096];
+        while self.activity.lingers.get() {
+            let mut buffer = ReadBuf::new(&mut forgotten);
+            let outcome = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+            if outcome.is_err() || buffer.filled().is_empty() {
+                self.activity.leave();
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use canvass_domain::Timestamp;
+use canvass_store::StoreError;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,16 @@ impl AlarmRule {
         let period = Duration::from_secs(seconds);
         Some(Self { name: name.to_owned(), figure, threshold, period, periods })
     }
+}
+
+/// The setting that holds which alarms are on.
+const ALARMS: &str = "alarms";
+
+/// An alarm that is on, as it is kept over a restart: whoever was told that it began is told when it ends, once each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct AlarmOn {
+    name: String,
+    since: Timestamp,
 }
 
 /// Whether it is on.
@@ -203,6 +214,23 @@ impl Alarms {
         alarms.iter().map(|alarm| (alarm.rule.name.clone(), alarm.state == AlarmState::Alarm)).collect()
     }
 
+    fn on(&self) -> Vec<AlarmOn> {
+        let alarms = self.0.lock();
+        let on = alarms.iter().filter(|alarm| alarm.state == AlarmState::Alarm);
+        let kept = |alarm: &Alarm| Some(AlarmOn { name: alarm.rule.name.clone(), since: alarm.since? });
+        on.filter_map(kept).collect()
+    }
+
+    /// Goes on from what was on before a restart. A rule that is there no more is forgotten.
+    fn recall(&self, on: Vec<AlarmOn>) {
+        let mut alarms = self.0.lock();
+        for AlarmOn { name, since } in on {
+            if let Some(alarm) = alarms.iter_mut().find(|alarm| alarm.rule.name == name) {
+                (alarm.state, alarm.since) = (AlarmState::Alarm, Some(since));
+            }
+        }
+    }
+
     fn look(&self, now: Timestamp, elapsed: Duration, totals: Totals, stopped: u64) -> Vec<AlarmChange> {
         let mut alarms = self.0.lock();
         let changed = alarms.iter_mut().filter_map(|alarm| {
@@ -225,6 +253,12 @@ impl Alarms {
 }
 
 impl App {
+    /// Reads which alarms were on, at the start.
+    pub(crate) fn load_alarms(&self) -> Result<(), StoreError> {
+        self.parts.alarms.recall(self.kept(ALARMS)?.unwrap_or_default());
+        Ok(())
+    }
+
     /// How every alarm stands.
     pub(crate) fn list_alarms(&self) -> Vec<AlarmView> {
         let alarms = self.parts.alarms.0.lock();
@@ -237,7 +271,12 @@ impl App {
         loop {
             let (now, elapsed) = (self.edge().now(), self.edge().elapsed());
             stopped += u64::from(self.store().health().trouble.is_some());
-            for change in self.parts.alarms.look(now, elapsed, self.parts.metrics.totals(), stopped) {
+            let changes = self.parts.alarms.look(now, elapsed, self.parts.metrics.totals(), stopped);
+            if !changes.is_empty() && self.store().feed().is_some() {
+                // Where it cannot be kept, as on a disk that failed, others must be told all the same.
+                let _ = self.keep(ALARMS, &self.parts.alarms.on()).await;
+            }
+            for change in changes {
                 tracing::warn!(alarm = change.name, state = ?change.state, value = change.value, "an alarm has changed");
                 tell(change.notice());
                 let id = format!("alarm_{}", self.make_id());
@@ -287,6 +326,29 @@ mod tests {
     #[test]
     fn a_period_without_anything_did_not_reach_the_threshold() {
         check(1, 2, &[0, 0, 0, 0], "....");
+    }
+
+    #[test]
+    fn an_alarm_that_was_on_before_a_restart_is_told_only_when_it_ends() {
+        let rule =
+            |name: &str| AlarmRule { name: name.to_owned(), ..AlarmRule::usual("vote-volume").unwrap() };
+        let rules = [rule("on"), rule("off")];
+        let alarms = Alarms::new(&rules);
+        let gone = AlarmOn { name: "gone".to_owned(), since: Timestamp::default() };
+        let on = [AlarmOn { name: "on".to_owned(), since: Timestamp::default() }];
+        alarms.recall([&on[..], &[gone]].concat());
+        let mut votes = 0;
+        let mut told = Vec::new();
+        // Two periods as before, and three without a vote.
+        for (period, more) in [0, 200, 200, 0, 0, 0].into_iter().enumerate() {
+            votes += more;
+            let elapsed = Duration::from_secs(period as u64 * 300);
+            let changes =
+                alarms.look(Timestamp::default(), elapsed, Totals { votes, ..Totals::default() }, 0);
+            told.extend(changes.iter().map(|change| format!("{period} {} {:?}", change.name, change.state)));
+        }
+        assert_eq!(told, ["2 off Alarm", "4 on Ok", "4 off Ok"]);
+        assert_eq!(alarms.on(), []);
     }
 
     #[test]

@@ -58,6 +58,10 @@ event_kinds! {
     PollErasureBegun "poll.erasureBegun"
     /// It is erased.
     PollErased "poll.erased"
+    /// What one voter's votes tell of the voter is being erased.
+    PollVoterErasureBegun "poll.voterErasureBegun"
+    /// It is erased.
+    PollVoterErased "poll.voterErased"
     /// It is gone.
     PollDeleted "poll.deleted"
     /// Its results have changed, as often as was asked for.
@@ -92,6 +96,8 @@ impl EventKind {
             Step::Archived => Self::PollArchived,
             Step::ErasureBegun => Self::PollErasureBegun,
             Step::Erased => Self::PollErased,
+            Step::VoterErasureBegun => Self::PollVoterErasureBegun,
+            Step::VoterErased => Self::PollVoterErased,
             Step::Deleted => Self::PollDeleted,
         }
     }

@@ -81,7 +81,9 @@ pub(crate) enum Failure {
     #[error("send the body as `Content-Type: {0}`")]
     WrongMediaType(&'static str),
     /// This version does not write that format.
-    #[error("this version exports csv, jsonl, json, election, blt and abif; choose one of them")]
+    #[error(
+        "this version exports csv, jsonl, json, xlsx, parquet, election, blt and abif; choose one of them"
+    )]
     FormatNotOffered,
     /// That format cannot hold the poll's ballots.
     #[error("{0}; choose format=election")]

@@ -258,23 +258,33 @@ pub(crate) struct AddressLimits {
 }
 
 struct AddressTable {
+    name: &'static str,
+    rate: Rate,
     limiter: AddressLimiter,
     /// How many addresses may be known before those are dropped that have been idle.
     sweep_at: AtomicUsize,
 }
 
 const SWEEP_LEAST: usize = 1_024;
+/// What the limit on votes of an address is called.
+pub(crate) const ADDRESS_VOTES_NAME: &str = "votes";
+/// What the one on everything else is called.
+pub(crate) const ADDRESS_READS_NAME: &str = "reads";
 
 impl AddressLimits {
     pub(crate) fn new(votes: Option<Rate>, reads: Option<Rate>, clock: EdgeClock) -> Self {
-        let table = |rate: Rate| AddressTable {
+        let table = |name, rate: Rate| AddressTable {
+            name,
+            rate,
             limiter: RateLimiter::new(quota(rate), HashMapStateStore::default(), clock.clone()),
             sweep_at: AtomicUsize::new(SWEEP_LEAST),
         };
-        Self { votes: votes.map(table), reads: reads.map(table), clock }
+        let votes = votes.map(|rate| table(ADDRESS_VOTES_NAME, rate));
+        let reads = reads.map(|rate| table(ADDRESS_READS_NAME, rate));
+        Self { clock, votes, reads }
     }
 
-    /// Counts a request of a class.
+    /// Counts a request of a class. What is left is told with a refusal alone: many ask without a key.
     pub(crate) fn count(&self, class: Class, address: IpAddr) -> Result<(), Failure> {
         let table = match class {
             Class::Free | Class::Batch => None,
@@ -287,7 +297,8 @@ impl AddressLimits {
         }
         table.limiter.check_key(&AddressKey::of(address)).map_err(|refused| {
             let retry_after = wait(&refused, &self.clock);
-            Failure::Limited(Box::new(Limited { retry_after, by_day: false, standing: Standing::new() }))
+            let standing = vec![Used::of_rate(table.name, table.rate, 0)];
+            Failure::Limited(Box::new(Limited { retry_after, by_day: false, standing }))
         })
     }
 }

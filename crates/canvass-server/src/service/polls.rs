@@ -64,8 +64,8 @@ pub(crate) struct EventView {
     sequence: Sequence,
     #[schema(value_type = String, format = DateTime)]
     pub(crate) at: Timestamp,
-    /// `created`, `changed`, `scheduled`, `opened`, `paused`, `closed`, `certified`, `archived`, `erasureBegun`, `erased`
-    /// or `codesAdded`.
+    /// `created`, `changed`, `scheduled`, `opened`, `paused`, `closed`, `certified`, `archived`, `erasureBegun`, `erased`,
+    /// `voterErasureBegun`, `voterErased` or `codesAdded`.
     #[schema(value_type = String)]
     pub(crate) step: EventStep,
     /// `key:<id>`, `anyone` or `schedule`.
@@ -76,6 +76,9 @@ pub(crate) struct EventView {
     /// How many codes were added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) codes: Option<usize>,
+    /// How many records tell of voters who are being erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) records: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -186,15 +189,19 @@ impl App {
 }
 
 fn event_of(record: &Record, sequence: Sequence, at: Timestamp) -> Option<EventView> {
+    let mut records = None;
     let (step, actor, version, codes) = match record {
-        Record::Poll(event) => (EventStep::Poll(event.step), &event.actor, Some(event.poll.version), None),
+        Record::Poll(event) => {
+            records = Some(event.poll.erasing_records.len()).filter(|records| *records > 0);
+            (EventStep::Poll(event.step), &event.actor, Some(event.poll.version), None)
+        }
         Record::Codes(codes) => {
             (EventStep::Codes(CodesStep::CodesAdded), &codes.actor, None, Some(codes.hashes.len()))
         }
         Record::Vote(_) | Record::Key(_) | Record::Setting(_) => return None,
     };
     debug_assert!(codes.is_none_or(|codes| codes <= CODES_LOT_MAX), "a lot is bounded");
-    Some(EventView { sequence, at, step, actor: actor.clone(), version, codes })
+    Some(EventView { sequence, at, step, actor: actor.clone(), version, codes, records })
 }
 
 /// Where the next page begins, so that callers take it for what it is: none of their business.

@@ -9,6 +9,7 @@ use std::{
 use canvass_domain::{
     Poll, PollId, Profile, Sequence, VoterId,
     limits::OTHER_VALUE,
+    poll::PersonalData,
     record::{Chain, Record, VoteRecord, hexadecimal},
     results::Figure,
     tally::{Books, Breakdown, Tally},
@@ -99,6 +100,7 @@ impl App {
             if found.matches {
                 return Ok(found);
             }
+            let is_settled = is_settled && !self.is_erasing_since(poll, found.sequence).await?;
             if is_settled {
                 self.parts.metrics.recount_differences.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(poll = %poll, "the recount does not agree with the stored tally");
@@ -106,7 +108,17 @@ impl App {
             }
             tokio::time::sleep(RECOUNT_PAUSE).await;
         }
-        Err(Failure::Busy { retry_after: self.store().tally_lag_max() })
+        Err(Failure::Busy { retry_after: self.store().tally_lag_max().max(RECOUNT_PAUSE) })
+    }
+
+    /// Whether voters are being erased, or were while the records up to a sequence were read: then these may tell less than
+    /// the tally that they were compared with.
+    async fn is_erasing_since(&self, poll: &PollId, sequence: Sequence) -> Result<bool, Failure> {
+        let read = self.store().tally(poll).await.map_err(|error| self.failed(error))?;
+        let is_erasing =
+            read.poll.personal_data == PersonalData::Erasing || !read.poll.erasing_records.is_empty();
+        let is_ordered = self.store().tally_lag_max().is_zero();
+        Ok(is_erasing || (is_ordered && read.poll.status.is_over() && read.tally.sequence != sequence))
     }
 
     /// A recount, and whether the store's tally held all records: else a difference may only mean that some came in

@@ -12,7 +12,10 @@ use crate::{
         Caller, Failure,
         devices::{DeviceSecret, hexadecimal},
         keys::LiveKey,
-        limiting::{AddressKey, Class, Limited, SECONDS_PER_DAY, Standing, Used},
+        limiting::{
+            ADDRESS_READS_NAME, ADDRESS_VOTES_NAME, AddressKey, Class, Limited, SECONDS_PER_DAY, Standing,
+            Used,
+        },
     },
 };
 
@@ -53,8 +56,8 @@ fn of_key(live: &LiveKey, class: Class) -> Vec<Demand> {
 fn of_address(app: &App, class: Class, address: IpAddr) -> Option<Vec<Demand>> {
     let (name, rate) = match class {
         Class::Free | Class::Batch => return Some(Vec::new()),
-        Class::PostVotes => ("votes", app.parts.settings.address_votes),
-        Class::Api | Class::ReadVotes => ("reads", app.parts.settings.address_reads),
+        Class::PostVotes => (ADDRESS_VOTES_NAME, app.parts.settings.address_votes),
+        Class::Api | Class::ReadVotes => (ADDRESS_READS_NAME, app.parts.settings.address_reads),
     };
     let Some(rate) = rate else { return Some(Vec::new()) };
     let who = hide(app.known_device_secret()?, AddressKey::of(address));
@@ -71,14 +74,13 @@ fn hide(secret: &DeviceSecret, address: AddressKey) -> String {
 
 /// What callers are told; those without a key only of a refusal.
 fn judge(demands: &[Demand], taken: &[Taken], is_told: bool) -> Result<Standing, Failure> {
-    let used = demands.iter().zip(taken).map(|(demand, taken)| used(demand, taken));
-    let standing = if is_told { used.collect() } else { Standing::new() };
+    let standing = || demands.iter().zip(taken).map(|(demand, taken)| used(demand, taken)).collect();
     match demands.iter().zip(taken).find(|(_, taken)| !taken.is_allowed) {
-        None => Ok(standing),
+        None => Ok(if is_told { standing() } else { Standing::new() }),
         Some((demand, taken)) => {
             let by_day = matches!(demand.most, Most::PerDay(_));
             let retry_after = Duration::from_secs(whole_seconds(taken.wait).max(1));
-            Err(Failure::Limited(Box::new(Limited { retry_after, by_day, standing })))
+            Err(Failure::Limited(Box::new(Limited { retry_after, by_day, standing: standing() })))
         }
     }
 }
@@ -106,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    fn check(demands: &[Demand], taken: &[(bool, u64, u64)]) -> String {
+    fn check(demands: &[Demand], taken: &[(bool, u64, u64)], is_told: bool) -> String {
         let taken: Vec<_> = taken
             .iter()
             .map(|(is_allowed, left, wait_milliseconds)| Taken {
@@ -115,7 +117,7 @@ mod tests {
                 wait: Duration::from_millis(*wait_milliseconds),
             })
             .collect();
-        match judge(demands, &taken, true) {
+        match judge(demands, &taken, is_told) {
             Ok(standing) => format!("{standing:?}"),
             Err(Failure::Limited(limited)) => {
                 format!("{:?}, {} used", limited.retry_after, limited.standing.len())
@@ -134,12 +136,15 @@ mod tests {
     #[test]
     fn what_all_servers_have_counted_is_told_as_one_servers_own() {
         assert_eq!(
-            check(&demands(), &[(true, 12, 0), (true, 99, 3_600_000)]),
+            check(&demands(), &[(true, 12, 0), (true, 99, 3_600_000)], true),
             "[Used { name: \"api\", quota: 20, window_seconds: 2, remaining: 12, reset_seconds: 1 }, \
              Used { name: \"day\", quota: 100, window_seconds: 86400, remaining: 99, reset_seconds: 3600 }]"
         );
-        assert_eq!(check(&demands(), &[(false, 0, 90)]), "1s, 1 used");
-        assert_eq!(check(&demands(), &[(true, 3, 0), (false, 0, 59_200)]), "60s, 2 used");
+        assert_eq!(check(&demands(), &[(false, 0, 90)], true), "1s, 1 used");
+        assert_eq!(check(&demands(), &[(true, 3, 0), (false, 0, 59_200)], true), "60s, 2 used");
+        // Who has no key is told of a refusal alone.
+        assert_eq!(check(&demands(), &[(true, 12, 0), (true, 99, 0)], false), "[]");
+        assert_eq!(check(&demands(), &[(false, 0, 90)], false), "1s, 1 used");
     }
 
     #[test]

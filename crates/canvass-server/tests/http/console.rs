@@ -98,6 +98,27 @@ async fn keys_are_made_rotated_and_revoked() {
 }
 
 #[tokio::test]
+async fn webhooks_are_shown_and_delivered_again() {
+    let mut world = World::new().await;
+    let hook = r#"{"url":"http://example.com/hook","types":["poll.opened"]}"#;
+    let id = world.ask("POST", "/v1/webhooks", hook).await.json()["id"].as_str().expect("an id").to_owned();
+    world.play("as nobody\nform /console/sign-in key=‹admin›").await;
+    let page = world.ask("GET", "/console/webhooks", "").await;
+    let path = format!("/console/webhooks/{id}/redeliver");
+    let shows = ["http://example.com/hook", "poll.opened", &path].map(|text| page.text().contains(text));
+    assert_eq!(shows, [true; 3], "{}", page.text());
+    let mut told = Vec::new();
+    for (id, after) in [(&*id, ""), (&id, "0"), (&id, "99999999"), (&id, "many"), ("nobody", "")] {
+        world
+            .play("with content-type: application/x-www-form-urlencoded\nwith sec-fetch-site: same-origin")
+            .await;
+        let path = format!("/console/webhooks/{id}/redeliver");
+        told.push(world.ask("POST", &path, format!("after={after}")).await.status.as_u16());
+    }
+    assert_eq!(told, [303, 303, 422, 422, 404]);
+}
+
+#[tokio::test]
 async fn a_key_does_what_its_scopes_say() {
     check(
         "console_scopes",
@@ -207,6 +228,7 @@ async fn a_session_is_not_ridden_from_another_site() {
         "/console/keys",
         "/console/keys/x/rotate",
         "/console/keys/x/revoke",
+        "/console/webhooks/x/redeliver",
     ];
     let senders = [
         vec![("sec-fetch-site", "cross-site")],

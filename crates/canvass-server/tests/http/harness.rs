@@ -15,6 +15,7 @@
 //! secret of a key as `‹NAME›`.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     sync::{
         Arc,
@@ -98,6 +99,8 @@ pub(crate) struct World {
     fields: Vec<(String, String)>,
     masked: Vec<String>,
     transcript: String,
+    /// The statuses of all answers in the transcript.
+    pub(crate) statuses: BTreeSet<u16>,
     directory: tempfile::TempDir,
 }
 
@@ -173,6 +176,7 @@ impl World {
             fields: Vec::new(),
             masked: Vec::new(),
             transcript: String::new(),
+            statuses: BTreeSet::new(),
             directory,
         }
     }
@@ -304,6 +308,7 @@ impl World {
 
     /// Adds a request and its answer to the transcript.
     pub(crate) fn record(&mut self, line: &str, answer: &Answer) {
+        self.statuses.insert(answer.status.as_u16());
         let mut text = format!("\n{line}\n{}\n", answer.status.as_u16());
         let mut fields: Vec<_> = answer
             .headers

@@ -51,6 +51,8 @@ async fn an_address_without_a_key_has_its_rate() {
         # What a client writes into the field itself is not believed.
         with x-forwarded-for: 198.51.100.7, 192.0.2.1
         GET /v1/polls/p
+        with x-forwarded-for: no address, 192.0.2.1
+        GET /v1/polls/p
         with x-forwarded-for: 192.0.2.2
         GET /v1/polls/p
         # One household is one IPv6 network of 64 bits.

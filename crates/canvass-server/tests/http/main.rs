@@ -3,12 +3,15 @@
 mod analytics;
 mod batch;
 mod console;
+mod contract;
 mod defects;
 mod dialects;
 mod documents;
 mod embed;
+mod erasure;
 mod garbage;
 mod harness;
+mod idempotency;
 mod keys;
 mod limits;
 mod methods;

@@ -116,6 +116,10 @@ impl Store for Troubled {
         self.store.read_vote(poll, voter)
     }
 
+    fn erase_voter<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId, actor: &'a str) -> Pending<'a, u64> {
+        self.store.erase_voter(poll, voter, actor)
+    }
+
     fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot> {
         Box::pin(async move {
             let mut snapshot = self.store.tally(poll).await?;

@@ -155,12 +155,13 @@ fn compare_checkpoint(directory: &Path, ledger: &Ledger, fold: &Fold, report: &m
         report.findings.push(Finding::new(what, RESTORE));
         return;
     }
-    let from = loaded.position;
-    let mut resumed = Fold::new(Some(loaded), [0; 16]);
-    if let Err(error) = resumed.take_in(ledger, from) {
-        report.findings.push(Finding::new(format!("from the checkpoint: {error}"), DROP_CHECKPOINT));
-        return;
-    }
+    let resumed = match Fold::of(ledger, Some(loaded), [0; 16]) {
+        Ok((resumed, _)) => resumed,
+        Err(error) => {
+            report.findings.push(Finding::new(format!("from the checkpoint: {error}"), DROP_CHECKPOINT));
+            return;
+        }
+    };
     let disagrees = |on: String| {
         Finding::new(format!("the checkpoint disagrees with the ledger on {on}"), DROP_CHECKPOINT)
     };

@@ -117,6 +117,19 @@ impl VoterIndex {
         }
     }
 
+    /// Forgets the voters whose latest records lie at these places, which rise. It looks at every slot.
+    pub(super) fn forget(&mut self, places: &[Position]) {
+        let stays = |slot: &Slot| places.binary_search(&slot.place()).is_err();
+        for shard in &mut self.shards {
+            let kept: Vec<_> = shard.used().filter(stays).collect();
+            let gone = shard.used - kept.len();
+            if gone > 0 {
+                *shard = Arc::new(Shard::of(kept));
+                self.len -= gone;
+            }
+        }
+    }
+
     /// Adds one shard, which takes its voters from the one that has stood for both.
     fn split(&mut self) {
         let added = self.shards.len();
@@ -266,6 +279,22 @@ mod tests {
         assert_eq!(strangers.count(), 0);
         assert_eq!(index.len(), 1_000_000);
         assert!(index.bytes() <= 20 * index.len(), "{} bytes a voter", index.bytes() / index.len());
+    }
+
+    #[test]
+    fn voters_that_are_forgotten_are_not_found_and_all_others_are() {
+        let mut index = VoterIndex::default();
+        for number in 1..=20_000_u64 {
+            index.set(fingerprint(number), None, Position::from(number * 8));
+        }
+        let gone: Vec<_> = (1..=20_000).filter(|number| number % 7 == 0).collect();
+        index.forget(&gone.iter().map(|number| Position::from(number * 8)).collect::<Vec<_>>());
+        for number in 1..=20_000 {
+            let found = index.candidates(fingerprint(number)).next();
+            let expected = (number % 7 != 0).then(|| Position::from(number * 8));
+            assert_eq!(found, expected, "voter {number}");
+        }
+        assert_eq!(index.len(), 20_000 - gone.len());
     }
 
     proptest! {

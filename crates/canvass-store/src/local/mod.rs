@@ -60,8 +60,17 @@ pub use self::{
 use crate::{
     ChainInput, Feed, Health, Pending, PollPage, PollQuery, RecordPage, RecordedEntry, Snapshot, Store,
     StoreError, VoteResult,
-    limits::{COPIED_AT_ONCE_MAX, POLLS_PAGE_MAX, RECORDS_PAGE},
+    limits::{COPIED_AT_ONCE_MAX, ERASURE_LOOK_PAUSE, ERASURE_LOOKS_MAX, POLLS_PAGE_MAX, RECORDS_PAGE},
 };
+
+/// Asks the writer, and waits for its answer.
+macro_rules! ask {
+    ($store:expr, $to:ident => $work:expr) => {{
+        let ($to, answer): (ReplyTo<_>, Reply<_>) = reply();
+        let asked = $store.ask($work, answer);
+        Box::pin(asked)
+    }};
+}
 
 /// Where the time comes from. A poll's records never go back in time, whatever the clock does.
 pub trait Clock: Send + Sync {
@@ -108,6 +117,8 @@ pub struct LocalStore {
     shipping: Mutex<Option<Shipping>>,
     directory: PathBuf,
     erasing: Erasing,
+    /// When its data was restored from a backup; none where it never was.
+    restored_at: Option<Timestamp>,
     _lock: File,
 }
 
@@ -150,6 +161,7 @@ impl LocalStore {
             shipping: Mutex::new(None),
             directory: options.directory.clone(),
             erasing: Erasing::default(),
+            restored_at: opened.restored.as_ref().map(|restored| restored.restored_at),
             _lock: ready.lock,
         };
         store.erasing.resume(&store.shared, &store.queue);
@@ -204,14 +216,48 @@ impl LocalStore {
 
     async fn read_vote_in(&self, poll: &PollId, voter: &VoterId) -> Result<Option<StoredVote>, StoreError> {
         let cell = self.shared.cell(poll)?;
-        let latest = if cell.snapshot.read().poll.status == Status::Archived {
-            let (shared, voter) = (Arc::clone(&self.shared), voter.clone());
-            blocking(move || search_records(&shared, &cell, &voter)).await?
-        } else {
-            let hash = hash_voter(&self.shared.hash_key, voter.as_str().as_bytes());
-            self.shared.latest(&cell.voters.read(), hash, voter)?.map(|(_, vote)| vote)
-        };
+        let latest = self.latest(&cell, voter).await?;
         Ok(latest.filter(|vote| vote.operation != Operation::Withdraw))
+    }
+
+    /// The voter's latest record.
+    async fn latest(&self, cell: &Arc<PollCell>, voter: &VoterId) -> Result<Option<StoredVote>, StoreError> {
+        if cell.snapshot.read().poll.status == Status::Archived {
+            let (shared, cell, voter) = (Arc::clone(&self.shared), Arc::clone(cell), voter.clone());
+            return blocking(move || search_records(&shared, &cell, &voter)).await;
+        }
+        let hash = hash_voter(&self.shared.hash_key, voter.as_str().as_bytes());
+        let latest = self.shared.latest(&cell.voters.read(), hash, voter)?;
+        Ok(latest.map(|(_, vote)| vote))
+    }
+
+    async fn erase_voter_in(&self, poll: &PollId, voter: &VoterId, actor: &str) -> Result<u64, StoreError> {
+        let cell = self.shared.cell(poll)?;
+        let latest = self.latest(&cell, voter).await?;
+        let records = self.shared.records_of(&cell, voter, latest)?;
+        let (asked, actor) = (Arc::clone(&cell), actor.to_owned());
+        let command = PollCommand::EraseVoter(records.clone());
+        let poll = ask!(self, reply => Work::Change { cell: asked, command, expected: None, actor, reply });
+        if !poll.await?.erasing_records.is_empty() && !records.is_empty() {
+            let told = self.erasing.start(&self.shared, &self.queue, Arc::clone(&cell)).await;
+            told.map_err(|_| StoreError::busy("the erasure of a voter was not finished"))?;
+        }
+        self.wait_until_erased(&cell).await?;
+        Ok(records.len() as u64)
+    }
+
+    /// Waits until nothing of any voter is being erased alone, by this request or by another.
+    async fn wait_until_erased(&self, cell: &PollCell) -> Result<(), StoreError> {
+        let is_done = |_: &Sequence| cell.snapshot.read().poll.erasing_records.is_empty();
+        let mut sequence = cell.sequence.subscribe();
+        for _ in 0..ERASURE_LOOKS_MAX {
+            match tokio::time::timeout(ERASURE_LOOK_PAUSE, sequence.wait_for(is_done)).await {
+                Ok(Ok(_)) => return Ok(()),
+                _ if self.queue.is_closed() => break,
+                _ => {}
+            }
+        }
+        Err(StoreError::busy("the erasure of a voter has not ended"))
     }
 }
 
@@ -257,15 +303,6 @@ impl Drop for CloseQueue {
     }
 }
 
-/// Asks the writer, and waits for its answer.
-macro_rules! ask {
-    ($store:expr, $to:ident => $work:expr) => {{
-        let ($to, answer): (ReplyTo<_>, Reply<_>) = reply();
-        let asked = $store.ask($work, answer);
-        Box::pin(asked)
-    }};
-}
-
 impl Store for LocalStore {
     fn create_poll<'a>(
         &'a self,
@@ -290,7 +327,7 @@ impl Store for LocalStore {
             let asked = Arc::clone(&cell);
             let poll = ask!(self, reply => Work::Change { cell, command, expected, actor, reply }).await?;
             if is_erasure && poll.personal_data == PersonalData::Erasing {
-                self.erasing.start(&self.shared, &self.queue, asked);
+                drop(self.erasing.start(&self.shared, &self.queue, asked));
             }
             Ok(poll)
         })
@@ -320,6 +357,10 @@ impl Store for LocalStore {
 
     fn read_vote<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId) -> Pending<'a, Option<StoredVote>> {
         Box::pin(self.read_vote_in(poll, voter))
+    }
+
+    fn erase_voter<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId, actor: &'a str) -> Pending<'a, u64> {
+        Box::pin(self.erase_voter_in(poll, voter, actor))
     }
 
     fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot> {
@@ -365,6 +406,9 @@ impl Store for LocalStore {
     fn health(&self) -> Health {
         let mut health = health(&self.shared, &self.queue);
         health.figures.extend(disk(&self.directory));
+        #[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
+        let restored = self.restored_at.map(|at| ("canvass_restored_timestamp_seconds", at.seconds() as f64));
+        health.figures.extend(restored);
         health
     }
 

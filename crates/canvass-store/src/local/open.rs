@@ -131,8 +131,7 @@ pub(super) fn open_on(
     let verified_to = loaded.as_ref().map_or(Position::ZERO, |loaded| loaded.position);
     let (ledger, recovery) = Ledger::open(disk, Options { verified_to, ..options.ledger })?;
     let checkpoint_at = verified_to;
-    let mut fold = Fold::new(loaded, options.hash_key);
-    let records_folded = fold.take_in(&ledger, verified_to)?;
+    let (fold, records_folded) = Fold::of(&ledger, loaded, options.hash_key)?;
     let restored = restore::read_mark(&options.directory)?;
     let opened = Opened { restored, ..fold.opened(records_folded, &recovery) };
     let shared = Arc::new(Shared::new(ledger.reader(), fold.hash_key, fold.registry));
@@ -162,7 +161,7 @@ pub(super) fn open_on(
         due,
         checkpointer,
         has_failed: false,
-        wants_checkpoint: false,
+        wants_checkpoint: fold.is_checkpoint_outdated,
     };
     Ok(Ready { writer, shared, queue, opened, lock })
 }
@@ -174,9 +173,36 @@ pub(super) struct Fold {
     next_number: PollNumber,
     pub(super) registry: Registry,
     registry_state: RegistryState,
+    /// Whether a record says that a voter was erased alone.
+    has_erased_voter: bool,
+    /// Whether one says that a poll was erased.
+    has_erased_poll: bool,
+    /// Whether the checkpoint that it began with tells of persons of whom the ledger tells nothing any more.
+    pub(super) is_checkpoint_outdated: bool,
 }
 
 impl Fold {
+    /// Folds a ledger, from its checkpoint if there is one; gives how many records were folded too.
+    ///
+    /// Where a voter was erased alone since, it folds from the beginning: the checkpoint holds what the voter told, and
+    /// no record says any more what is to be taken from it.
+    pub(super) fn of(
+        ledger: &Ledger,
+        loaded: Option<Loaded>,
+        hash_key: HashKey,
+    ) -> Result<(Self, u64), OpenError> {
+        let from = loaded.as_ref().map_or(Position::ZERO, |loaded| loaded.position);
+        let mut fold = Self::new(loaded, hash_key);
+        let mut count = fold.take_in(ledger, from)?;
+        let is_outdated = from > Position::ZERO && (fold.has_erased_voter || fold.has_erased_poll);
+        if is_outdated && fold.has_erased_voter {
+            fold = Self::new(None, fold.hash_key);
+            count = fold.take_in(ledger, Position::ZERO)?;
+        }
+        fold.is_checkpoint_outdated = is_outdated;
+        Ok((fold, count))
+    }
+
     pub(super) fn new(loaded: Option<Loaded>, hash_key: HashKey) -> Self {
         match loaded {
             Some(loaded) => Self {
@@ -185,6 +211,9 @@ impl Fold {
                 next_number: loaded.next_number,
                 registry: loaded.registry,
                 registry_state: loaded.registry_state,
+                has_erased_voter: false,
+                has_erased_poll: false,
+                is_checkpoint_outdated: false,
             },
             None => Self {
                 states: FxHashMap::default(),
@@ -192,6 +221,9 @@ impl Fold {
                 next_number: REGISTRY + 1,
                 registry: Registry::default(),
                 registry_state: RegistryState::default(),
+                has_erased_voter: false,
+                has_erased_poll: false,
+                is_checkpoint_outdated: false,
             },
         }
     }
@@ -229,10 +261,12 @@ impl Fold {
             self.registry_state = RegistryState { sequence: entry.place.sequence, latest: entry.place.at };
             return Ok(());
         }
-        if let Record::Poll(event) = &entry.record
-            && event.step == Step::Created
-        {
-            self.create(&entry, event);
+        if let Record::Poll(event) = &entry.record {
+            if event.step == Step::Created {
+                self.create(&entry, event);
+            }
+            self.has_erased_voter |= event.step == Step::VoterErased;
+            self.has_erased_poll |= event.step == Step::Erased;
         }
         let hash_key = self.hash_key;
         let state = self.states.get_mut(&entry.place.poll).ok_or_else(|| unfit("it belongs to no poll"))?;
@@ -292,6 +326,9 @@ fn fold_entry(
             *poll = Arc::clone(&state.poll);
             if event.step == Step::Archived || !state.poll.personal_data.is_kept() {
                 voters.index = VoterIndex::default();
+            }
+            if event.step == Step::VoterErasureBegun {
+                voters.forget(&event.poll.erasing_records);
             }
         }
         Record::Codes(codes) => state.codes.add(codes.hashes.clone()),

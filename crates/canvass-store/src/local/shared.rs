@@ -166,6 +166,14 @@ pub(super) struct Voters {
     pub(super) places: Places,
 }
 
+impl Voters {
+    /// Forgets whose records these are, which rise.
+    pub(super) fn forget(&mut self, records: &[Sequence]) {
+        let places: Vec<_> = records.iter().filter_map(|sequence| self.places.get(*sequence)).collect();
+        self.index.forget(&places);
+    }
+}
+
 impl PollCell {
     pub(super) fn new(number: PollNumber, poll: Arc<Poll>, books: Books, voters: Voters) -> Self {
         let sequence = watch::Sender::new(books.tally.sequence);
@@ -284,6 +292,24 @@ impl Shared {
             }
         }
         Ok(None)
+    }
+
+    /// Every record of a voter in a poll, of which this is the latest; rising.
+    pub(super) fn records_of(
+        &self,
+        cell: &PollCell,
+        voter: &VoterId,
+        latest: Option<StoredVote>,
+    ) -> Result<Vec<Sequence>, StoreError> {
+        let mut records = Vec::new();
+        let mut next = latest;
+        while let Some(vote) = next {
+            records.extend(vote.sequence);
+            let before = vote.previous.and_then(|sequence| cell.voters.read().places.get(sequence));
+            next = before.map(|position| self.vote_at(position, voter)).transpose()?.flatten();
+        }
+        records.reverse();
+        Ok(records)
     }
 
     /// The vote at a position, if it is the voter's.

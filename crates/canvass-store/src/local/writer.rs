@@ -20,7 +20,7 @@ use canvass_domain::{
         self, Chain, CodesAdded, Kind, Place, PollEvent, PollNumber, REGISTRY, Record, Setting, Step,
         VoteBody, hexadecimal,
     },
-    tally::{Books, fold_ballots, new_profile},
+    tally::{Books, Breakdown, fold_ballots, new_profile},
     vote::{Marked, Operation, Personal, StoredVote, VoteCommand},
 };
 use canvass_ledger::{AppendError, Batch, Ledger, Position};
@@ -86,6 +86,12 @@ pub(super) enum Work {
     /// A poll's votes tell of nobody any more.
     Erased {
         cell: Arc<PollCell>,
+    },
+    /// Nor do these records of some of its voters, without which the breakdowns are as given.
+    VoterErased {
+        cell: Arc<PollCell>,
+        records: Vec<Sequence>,
+        breakdowns: Vec<Breakdown>,
     },
     Stop,
 }
@@ -254,6 +260,8 @@ struct Effect {
 
 enum Change {
     Poll(Arc<Poll>, Step),
+    /// The poll, and its breakdowns without what was erased.
+    VoterErased(Arc<Poll>, Vec<Breakdown>),
     Codes,
     Vote {
         fingerprint: Fingerprint,
@@ -443,15 +451,38 @@ impl Writer {
                 Answer::Done(reply, self.push_registry(commit, Record::Setting(setting), now))
             }
             Work::Erased { cell } => return self.finish_erasure(commit, cell.number, now),
+            Work::VoterErased { cell, records, breakdowns } => {
+                return self.finish_voter_erasure(commit, cell.number, records, breakdowns, now);
+            }
             Work::Stop => return,
         };
         commit.answers.push(answer);
         self.finish_if_full(commit, outbox);
     }
 
-    /// A checkpoint may hold what voters told, so a new one takes its place.
     fn finish_erasure(&mut self, commit: &mut Commit, number: PollNumber, now: Timestamp) {
-        match self.change(commit, number, &PollCommand::FinishErasure, None, "schedule", now) {
+        self.end_erasure(commit, number, &PollCommand::FinishErasure, now);
+    }
+
+    fn finish_voter_erasure(
+        &mut self,
+        commit: &mut Commit,
+        number: PollNumber,
+        records: Vec<Sequence>,
+        breakdowns: Vec<Breakdown>,
+        now: Timestamp,
+    ) {
+        self.end_erasure(commit, number, &PollCommand::FinishVoterErasure(records), now);
+        if let Some(Effect { change, .. }) = commit.effects.last_mut()
+            && let Change::Poll(poll, Step::VoterErased) = change
+        {
+            *change = Change::VoterErased(Arc::clone(poll), breakdowns);
+        }
+    }
+
+    /// A checkpoint may hold what voters told, so a new one takes its place.
+    fn end_erasure(&mut self, commit: &mut Commit, number: PollNumber, end: &PollCommand, now: Timestamp) {
+        match self.change(commit, number, end, None, "schedule", now) {
             Ok(_) => self.wants_checkpoint = true,
             Err(error) => {
                 tracing::warn!(%error, "the end of an erasure was not recorded; the next start does it again");
@@ -916,8 +947,18 @@ impl<'a> Run<'a> {
                     // Nobody votes here again, so the memory is given back; a vote is found by reading the records.
                     self.voters.index = VoterIndex::default();
                 }
+                if *step == Step::VoterErasureBegun {
+                    self.voters.forget(&poll.erasing_records);
+                }
                 self.is_created |= *step == Step::Created;
                 self.is_deleted |= *step == Step::Deleted;
+            }
+            Change::VoterErased(poll, breakdowns) => {
+                tally.fold_event(sequence, at, Some(poll));
+                if poll.personal_data.is_kept() {
+                    tally.breakdowns.clone_from(breakdowns);
+                }
+                snapshot.poll = Arc::clone(poll);
             }
             Change::Codes => tally.fold_event(sequence, at, None),
             Change::Registry(_) => {}
@@ -995,6 +1036,6 @@ fn refuse(work: Work, error: &StoreError, outbox: &mut Outbox) {
             outbox.push(reply, Err(error.clone()));
         }
         Work::Setting { reply, .. } => outbox.push(reply, Err(error.clone())),
-        Work::Erased { .. } | Work::Stop => {}
+        Work::Erased { .. } | Work::VoterErased { .. } | Work::Stop => {}
     }
 }

@@ -33,9 +33,20 @@ const STORY: [&str; 7] = [
     "close",
 ];
 
-async fn tell(world: &World) -> PollId {
+/// The same in all that tells of one voter.
+const STORY_OF_ONE: [&str; 7] = [
+    "canary-ada casts a age young city canary-oslo key canary-key-1",
+    "bob casts b age old city rome",
+    "canary-ada withdraws key canary-key-2",
+    "canary-ada casts b age old city canary-rome",
+    "cyd casts a city rome",
+    "close",
+    "certify",
+];
+
+async fn tell(world: &World, story: &[&str]) -> PollId {
     let poll = world.create(POLL).await;
-    for line in STORY {
+    for line in story {
         let answer = world.tell(&poll, line).await;
         assert!(!answer.contains("unavailable"), "{line}: {answer}");
     }
@@ -106,7 +117,7 @@ fn nothing_of_a_voter_is_left_and_nothing_counted_changes() {
         let backup = tempfile::tempdir().unwrap();
         let (store, _) = home.open(&clock).unwrap();
         let world = world(&store, &clock);
-        let poll = tell(&world).await;
+        let poll = tell(&world, &STORY).await;
         store
             .back_up_to(
                 BackupPlace::Folder(backup.path().into()),
@@ -167,15 +178,130 @@ fn a_poll_that_may_take_votes_is_not_erased() {
     });
 }
 
+/// A store in which a voter of a poll was erased: nothing of the voter is left on any disk, and all else is as it was.
+async fn check_one_voter(last_step: &str) {
+    let (clock, home) = (TestClock::default(), Home::new());
+    let backup = tempfile::tempdir().unwrap();
+    let (store, _) = home.open(&clock).unwrap();
+    let world = world(&store, &clock);
+    let poll = tell(&world, &STORY_OF_ONE).await;
+    world.tell(&poll, last_step).await;
+    // A checkpoint holds what the voter told, until there is another.
+    store.close();
+    drop((world, store));
+    assert!(canaries(home.path()).contains(&"checkpoint".to_owned()));
+
+    let (store, _) = home.open(&clock).unwrap();
+    let world = crate::support::world(&store, &clock);
+    store.back_up_to(backup.path(), Duration::from_millis(10), Arc::new(clock.clone())).unwrap();
+    wait_for_canaries(backup.path(), true).await;
+    let before = store.tally(&poll).await.unwrap().tally;
+    assert_eq!(world.tell(&poll, "canary-ada is erased").await, "3 records erased");
+    assert_eq!(world.tell(&poll, "canary-ada reads").await, "no vote");
+    wait_for_canaries(home.path(), false).await;
+    wait_for_canaries(backup.path(), false).await;
+    // A crash before the new checkpoint would leave this one, which the next start must not take.
+    let after = recount(&world, &poll).await;
+    assert_eq!(counted(&after), counted(&before));
+    let told = |tally: &Tally, of: usize| -> Vec<_> {
+        let given = tally.breakdowns[of].values.iter().filter(|(_, count)| count.votes > 0);
+        given.map(|(value, count)| format!("{value} {}", count.votes)).collect()
+    };
+    assert_eq!(
+        (told(&before, 0), told(&before, 1)),
+        (vec!["old 2".to_owned()], vec!["canary-rome 1".to_owned(), "rome 2".to_owned()])
+    );
+    assert_eq!((told(&after, 0), told(&after, 1)), (vec!["old 1".to_owned()], vec!["rome 2".to_owned()]));
+    assert_eq!(world.tell(&poll, "bob reads").await, "b r0");
+    assert_eq!(world.tell(&poll, "canary-ada is erased").await, "0 records erased");
+    store.close();
+    drop((world, store));
+    for has_checkpoint in [true, false] {
+        if !has_checkpoint {
+            fs::remove_file(home.checkpoint()).unwrap();
+        }
+        let report = canvass_store::local::examine(home.path()).unwrap();
+        assert_eq!((report.erased, report.findings.len()), (3, 0), "{:?}", report.findings);
+        let (store, _) = home.open(&clock).unwrap();
+        let world = crate::support::world(&store, &clock);
+        assert_eq!(recount(&world, &poll).await, after);
+        assert_eq!(world.tell(&poll, "canary-ada reads").await, "no vote");
+        store.close();
+    }
+}
+
+#[test]
+fn one_voter_is_erased_and_all_else_stays() {
+    run(check_one_voter("pause"));
+    // Of an archived poll no index is kept.
+    run(check_one_voter("archive"));
+}
+
+#[test]
+fn a_voter_of_a_poll_that_takes_votes_is_not_erased() {
+    run(async {
+        let (clock, home) = (TestClock::default(), Home::new());
+        let (store, _) = home.open(&clock).unwrap();
+        let world = world(&store, &clock);
+        let poll = world.create(POLL).await;
+        world.tell(&poll, "ada casts a").await;
+        assert_eq!(world.tell(&poll, "ada is erased").await, "open cannot be erased");
+    });
+}
+
+#[test]
+fn a_checkpoint_from_before_an_erasure_is_not_taken_after_it() {
+    run(async {
+        let (clock, home) = (TestClock::default(), Home::new());
+        let (store, _) = home.open(&clock).unwrap();
+        let poll = tell(&world(&store, &clock), &STORY_OF_ONE).await;
+        store.close();
+        drop(store);
+        let old = fs::read(home.checkpoint()).unwrap();
+        let (store, _) = home.open(&clock).unwrap();
+        let told = world(&store, &clock);
+        told.tell(&poll, "canary-ada is erased").await;
+        let after = recount(&told, &poll).await;
+        store.close();
+        drop((told, store));
+        fs::write(home.checkpoint(), old).unwrap();
+        let (store, _) = home.open(&clock).unwrap();
+        assert_eq!(recount(&world(&store, &clock), &poll).await, after);
+        wait_for_canaries(home.path(), false).await;
+    });
+}
+
+/// An erasure that is asked for, and how the end of it is told.
+struct Wish {
+    story: &'static [&'static str],
+    asked: &'static str,
+}
+
+const OF_ALL: Wish = Wish { story: &STORY, asked: "erase" };
+const OF_ONE: Wish = Wish { story: &STORY_OF_ONE, asked: "canary-ada is erased" };
+
+async fn wait_until_done(store: &LocalStore, poll: &PollId, wish: &Wish) {
+    if wish.asked == OF_ALL.asked {
+        return wait_until_erased(store, poll).await;
+    }
+    for _ in 0..500 {
+        if store.poll(poll).await.unwrap().erasing_records.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the erasure has no end");
+}
+
 /// Stops the disk at an operation of an erasure, goes on, and finds all erased in the end.
-async fn check_stop(operation: u64, resume: fn(&SimulatedDisk)) {
+async fn check_stop(wish: &Wish, operation: u64, resume: fn(&SimulatedDisk)) {
     let (clock, home, disk) = (TestClock::default(), Home::new(), SimulatedDisk::new(operation));
     let (store, _) = home.open_on(&disk, &clock).unwrap();
     let world = world(&store, &clock);
-    let poll = tell(&world).await;
+    let poll = tell(&world, wish.story).await;
     let before = store.tally(&poll).await.unwrap().tally;
     disk.stop_at(disk.operations() + operation);
-    let answer = world.tell(&poll, "erase").await;
+    let answer = world.tell(&poll, wish.asked).await;
     // It may be done before the disk stops, or be stopped by it.
     tokio::time::sleep(Duration::from_millis(20)).await;
     store.close();
@@ -184,9 +310,9 @@ async fn check_stop(operation: u64, resume: fn(&SimulatedDisk)) {
     let (store, _) = home.open_on(&disk, &clock).unwrap();
     let world = crate::support::world(&store, &clock);
     if answer.contains("unavailable") || answer.contains("unknown") {
-        world.tell(&poll, "erase").await;
+        world.tell(&poll, wish.asked).await;
     }
-    wait_until_erased(&store, &poll).await;
+    wait_until_done(&store, &poll, wish).await;
     assert_eq!(counted(&recount(&world, &poll).await), counted(&before), "operation {operation}");
     store.close();
     // Where the story begins; the test on a real directory looks at all files.
@@ -197,7 +323,8 @@ async fn check_stop(operation: u64, resume: fn(&SimulatedDisk)) {
 fn an_erasure_that_is_cut_short_is_done_at_the_next_start() {
     for operation in 1..=14 {
         for resume in [SimulatedDisk::lose_power, SimulatedDisk::restart] {
-            run(check_stop(operation, resume));
+            run(check_stop(&OF_ALL, operation, resume));
+            run(check_stop(&OF_ONE, operation, resume));
         }
     }
 }

@@ -88,11 +88,17 @@ impl Vault for Memory {
     }
 
     fn write_part(&mut self, name: &str, bytes: Vec<u8>) -> io::Result<()> {
-        self.ask(|held| Ok(drop(held.parts.insert(name.to_owned(), bytes))))
+        self.ask(|held| {
+            held.parts.insert(name.to_owned(), bytes);
+            Ok(())
+        })
     }
 
     fn remove_part(&mut self, name: &str) -> io::Result<()> {
-        self.ask(|held| Ok(drop(held.parts.remove(name))))
+        self.ask(|held| {
+            held.parts.remove(name);
+            Ok(())
+        })
     }
 
     fn list_parts(&mut self, _: Timestamp) -> io::Result<Vec<String>> {

@@ -52,10 +52,10 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
 fn greet(url: &str, key: &str) -> std::io::Result<()> {
     output::line(format_args!("A demonstration runs on {url} until Ctrl-C. Its data go with it."))?;
     for poll in polls() {
-        output::line(format_args!("  {}  {url}/v1/polls/{}/results", output::pad(poll.title, 34), poll.id))?;
+        output::line(format_args!("  {}  {url}/p/{}/results", output::pad(poll.title, 34), poll.id))?;
     }
     output::line(format_args!(
-        "\nWatch one:  canvass results lunch --watch --server {url}\nAdmin key:  {key}\nThe API:    {url}/docs"
+        "\nWatch one:   canvass results lunch --watch --server {url}\nThe console: {url}/console, signed in with the admin key\nAdmin key:   {key}\nThe API:     {url}/docs"
     ))
 }
 

@@ -10,21 +10,26 @@ use crate::{failure::Failure, output};
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
+    /// The data directory, if it is not named by --data
+    #[arg(value_name = "DIR")]
+    directory: Option<PathBuf>,
     /// The data directory
     #[arg(
+        long,
         value_name = "DIR",
         env = "CANVASS_DATA",
         hide_env_values = true,
         default_value = "./canvass-data"
     )]
-    directory: PathBuf,
+    data: PathBuf,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
-    let report = examine(&args.directory).map_err(|error| Failure::failed(error.to_string()))?;
+    let directory = args.directory.as_ref().unwrap_or(&args.data);
+    let report = examine(directory).map_err(|error| Failure::failed(error.to_string()))?;
     if args.json {
         output::json(&json(&report))?;
     } else {

@@ -42,8 +42,8 @@ enum PollCommand {
     Certify(PollRef),
     /// Put a poll away
     Archive(PollRef),
-    /// Erase what votes tell of their voters from a poll that is over
-    Erase(PollRef),
+    /// Erase what votes tell of voters, of all or of one, in polls that are over
+    Erase(EraseArgs),
     /// Make one-time codes for a poll whose access is `code`; they are shown this once
     Codes(CodesArgs),
 }
@@ -125,6 +125,21 @@ struct PollRef {
 }
 
 #[derive(Debug, Args)]
+struct EraseArgs {
+    /// The poll's id
+    #[arg(required_unless_present = "all_polls")]
+    poll: Option<String>,
+    /// Only what this voter's votes tell
+    #[arg(long, value_name = "VOTER")]
+    voter: Option<String>,
+    /// The voter's votes in all polls that are over; those that are not are named, and then the exit code is 1
+    #[arg(long, requires = "voter", conflicts_with = "poll")]
+    all_polls: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+#[derive(Debug, Args)]
 struct CodesArgs {
     /// The poll's id
     poll: String,
@@ -145,7 +160,7 @@ pub(crate) async fn run(args: PollArgs) -> Result<(), Failure> {
         PollCommand::Close(poll) => step(&poll, "close").await,
         PollCommand::Certify(poll) => step(&poll, "certify").await,
         PollCommand::Archive(poll) => step(&poll, "archive").await,
-        PollCommand::Erase(poll) => step(&poll, "erase").await,
+        PollCommand::Erase(args) => erase(args).await,
         PollCommand::Codes(args) => codes(&args).await,
     }
 }
@@ -263,26 +278,23 @@ fn read_input(path: &Path) -> Result<Vec<u8>, Failure> {
 async fn list(args: &ListArgs) -> Result<(), Failure> {
     let mut client = args.access.client()?;
     let status = args.status.as_ref().map(|status| format!("&status={status}")).unwrap_or_default();
-    let mut rows = vec![["id", "status", "access", "title"].map(str::to_owned).to_vec()];
+    let mut polls = Vec::new();
     let mut cursor = String::new();
     loop {
         let page = client.get_json(&format!("/v1/polls?limit={POLLS_PAGE}{status}{cursor}")).await?;
-        for poll in page["items"].as_array().into_iter().flatten() {
-            if args.access.json {
-                output::json(poll)?;
-            } else {
-                rows.push(["id", "status", "access", "title"].map(|name| output::text(&poll[name])).to_vec());
-            }
-        }
+        polls.extend(page["items"].as_array().into_iter().flatten().cloned());
         match page["nextCursor"].as_str() {
             Some(next) => cursor = format!("&cursor={}", segment(next)),
             None => break,
         }
     }
-    if !args.access.json {
-        output::table(&rows)?;
+    if args.access.json {
+        return Ok(output::json(&json!({"items": polls}))?);
     }
-    Ok(())
+    let columns = ["id", "status", "access", "title"];
+    let mut rows = vec![columns.map(str::to_owned).to_vec()];
+    rows.extend(polls.iter().map(|poll| columns.map(|name| output::text(&poll[name])).to_vec()));
+    Ok(output::table(&rows)?)
 }
 
 async fn show(args: &PollRef) -> Result<(), Failure> {
@@ -332,6 +344,52 @@ async fn step(args: &PollRef, step: &str) -> Result<(), Failure> {
     }
     let poll = answer.json()?;
     Ok(output::line(format_args!("Poll {} is {}", output::text(&poll["id"]), output::text(&poll["status"])))?)
+}
+
+async fn erase(args: EraseArgs) -> Result<(), Failure> {
+    let EraseArgs { poll, voter, access, .. } = args;
+    match (poll, voter) {
+        (Some(poll), None) => step(&PollRef { poll, access }, "erase").await,
+        (Some(poll), Some(voter)) => erase_voter(&mut access.client()?, &poll, &voter, access.json).await,
+        (None, voter) => erase_voter_everywhere(&access, &voter.unwrap_or_default()).await,
+    }
+}
+
+async fn erase_voter(client: &mut Client, poll: &str, voter: &str, is_json: bool) -> Result<(), Failure> {
+    let path = format!("/v1/polls/{}/votes/{}/erase", segment(poll), segment(voter));
+    let answer = client.send(Method::POST, &path, None).await?;
+    if is_json {
+        return Ok(output::answer(&answer)?);
+    }
+    let records = answer.json()?["records"].as_u64().unwrap_or_default();
+    Ok(output::line(format_args!("Poll {poll}: {records} records tell of nobody any more"))?)
+}
+
+/// Polls that are not over are left, for their voters could vote again.
+async fn erase_voter_everywhere(access: &Access, voter: &str) -> Result<(), Failure> {
+    let mut client = access.client()?;
+    let (mut left, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = client.get_json(&format!("/v1/polls?limit={POLLS_PAGE}{cursor}")).await?;
+        for poll in page["items"].as_array().into_iter().flatten() {
+            let id = output::text(&poll["id"]);
+            match poll["status"].as_str() {
+                Some("closed" | "certified" | "archived") => {
+                    erase_voter(&mut client, &id, voter, access.json).await?;
+                }
+                Some("draft" | "scheduled") => {}
+                _ => left.push(id),
+            }
+        }
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={}", segment(next)),
+            None => break,
+        }
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!("not over yet, and left as they are: {}", left.join(", "))))
 }
 
 async fn codes(args: &CodesArgs) -> Result<(), Failure> {

@@ -52,6 +52,28 @@ fn malformed_heads_are_answered() {
 }
 
 #[test]
+fn a_client_that_sends_too_much_is_told_so_and_closed_in_the_end() {
+    let server = Server::start(&["--head-seconds", "1"]);
+    let head = |bytes: usize| {
+        format!("POST /vote HTTP/1.1\r\nhost: test\r\ncontent-length: {bytes}\r\n\r\n").into_bytes()
+    };
+    // All is sent before the answer is read, as most clients do it.
+    let mut whole = head(8_000_000);
+    whole.resize(8_000_000, b' ');
+    let mut connection = server.connect();
+    connection.send(&whole).unwrap();
+    assert_eq!(connection.answer().unwrap().0, 413);
+
+    let mut endless = server.connect();
+    endless.send(&head(usize::MAX)).unwrap();
+    let begun = now();
+    while begun.elapsed() < Duration::from_secs(10) && endless.send(&[b' '; 1_000]).is_ok() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!((1..=4).contains(&begun.elapsed().as_secs()), "closed after {:?}", begun.elapsed());
+}
+
+#[test]
 fn connections_beyond_the_limit_are_told_503() {
     let server = Server::start(&["--connections-max", "3"]);
     let mut held: Vec<Connection> = (0..3).map(|_| server.connect()).collect();

@@ -107,7 +107,7 @@ fn the_data_directory_is_its_owners_alone() {
 fn a_second_server_on_the_directory_is_refused_with_the_reason() {
     let server = Server::start(&[]);
     let data = server.data();
-    for command in [&["serve", "--listen", "127.0.0.1:0", "--data"][..], &["doctor"]] {
+    for command in [&["serve", "--listen", "127.0.0.1:0", "--data"][..], &["doctor"], &["doctor", "--data"]] {
         let output = finish(program().args(command).arg(&data));
         let expected = format!(
             "canvass: another server uses the data directory {}; stop it first, or give this one a directory of its own\n",

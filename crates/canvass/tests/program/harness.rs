@@ -214,7 +214,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn open(address: &str, key: &str) -> Self {
+    pub(crate) fn open(address: &str, key: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         Self { stream: BufReader::new(stream), key: key.to_owned() }

@@ -4,6 +4,7 @@
 
 mod backups;
 mod buckets;
+mod canaries;
 mod configuration;
 mod connections;
 mod counts;

@@ -100,7 +100,7 @@ fn a_poll_is_led_through_its_life() {
         let output = server.run(&["poll", step, "p"]);
         assert_eq!((output.code, output.stdout), (0, format!("Poll p is {status}\n")), "{}", output.stderr);
     }
-    assert_eq!(server.json(&["poll", "list"])["id"], "p");
+    assert_eq!(server.json(&["poll", "list"])["items"][0]["id"], "p");
 }
 
 #[test]

@@ -18,9 +18,9 @@ use crate::harness::Server;
 
 /// What was posted to the receiver.
 #[derive(Clone, Debug)]
-struct Received {
+pub(crate) struct Received {
     headers: BTreeMap<String, String>,
-    body: String,
+    pub(crate) body: String,
     /// What it was answered with.
     status: u16,
 }
@@ -38,14 +38,14 @@ impl Received {
 }
 
 /// A small HTTP server that keeps what it is sent, and answers by turns.
-struct Receiver {
-    address: SocketAddr,
+pub(crate) struct Receiver {
+    pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Receiver {
     /// Answers with these statuses in turn.
-    fn start(statuses: &'static [u16]) -> Self {
+    pub(crate) fn start(statuses: &'static [u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let received: Arc<Mutex<Vec<Received>>> = Arc::default();
@@ -59,7 +59,7 @@ impl Receiver {
         Self { address, received }
     }
 
-    fn all(&self) -> Vec<Received> {
+    pub(crate) fn all(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 

@@ -169,6 +169,10 @@ impl Store for AnsweringStore {
         self.inner.read_vote(poll, voter)
     }
 
+    fn erase_voter<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId, actor: &'a str) -> Pending<'a, u64> {
+        self.inner.erase_voter(poll, voter, actor)
+    }
+
     fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot> {
         self.inner.tally(poll)
     }

@@ -15,11 +15,11 @@ use std::{
     },
 };
 
-use canvass_domain::{PollId, Timestamp, record::Setting};
+use canvass_domain::{PollId, Timestamp};
 use canvass_notify::{SigningKey, Target, is_public};
 use canvass_store::StoreError;
 use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     app::App,
@@ -29,7 +29,6 @@ use crate::{
     },
     service::{
         Failure,
-        devices::hexadecimal,
         events::{Event, EventKind, Wanted},
     },
 };
@@ -186,7 +185,7 @@ enum Signature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = WebhookState)]
 #[serde(rename_all = "camelCase")]
-enum State {
+pub(crate) enum State {
     /// The last try succeeded, or there was none yet.
     Active,
     /// The last try failed; another one comes.
@@ -219,15 +218,15 @@ impl State {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WebhookView {
     /// Its id, no secret.
-    id: String,
+    pub(crate) id: String,
     /// What signatures are checked with, shown this once: in the answer that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
     /// The public key, for `v1a`.
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
-    url: String,
-    types: Vec<EventKind>,
+    pub(crate) url: String,
+    pub(crate) types: Vec<EventKind>,
     #[schema(value_type = Vec<String>)]
     polls: Vec<PollId>,
     #[schema(value_type = Option<u64>)]
@@ -237,17 +236,17 @@ pub(crate) struct WebhookView {
     signature: Signature,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    state: State,
+    pub(crate) state: State,
     /// All events before this position are delivered.
-    position: u64,
+    pub(crate) position: u64,
     /// Since when tries fail.
     #[schema(value_type = Option<String>, format = DateTime)]
-    failing_since: Option<Timestamp>,
+    pub(crate) failing_since: Option<Timestamp>,
     /// When the next one is due.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_try_at: Option<Timestamp>,
     /// Why the last one failed.
-    trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     disabled_at: Option<Timestamp>,
 }
@@ -286,18 +285,22 @@ pub(crate) struct Redelivery {
     after: Option<u64>,
 }
 
+impl Redelivery {
+    /// From behind a position on.
+    pub(crate) fn after(position: u64) -> Self {
+        Self { after: Some(position) }
+    }
+}
+
 impl App {
     /// Reads what is kept, at the start.
     pub(crate) fn load_webhooks(&self) -> Result<(), StoreError> {
-        let Some(feed) = self.store().feed() else { return Ok(()) };
         let damaged = |name: &str| StoreError::Corrupt(format!("the setting {name}"));
-        let kept = feed.setting_value(WEBHOOKS).unwrap_or_else(|| hexadecimal(b"[]"));
-        let kept: Vec<Webhook> = unwrap(&kept).ok_or_else(|| damaged(WEBHOOKS))?;
+        let kept: Vec<Webhook> = self.kept(WEBHOOKS)?.unwrap_or_default();
         let mut hooks = self.parts.webhooks.hooks.write();
         for webhook in kept {
-            let name = progress_name(&webhook.id);
-            let progress = feed.setting_value(&name).map(|text| unwrap(&text).ok_or_else(|| damaged(&name)));
-            let hook = LiveWebhook::new(webhook, progress.transpose()?).ok_or_else(|| damaged(WEBHOOKS))?;
+            let progress = self.kept(&progress_name(&webhook.id))?;
+            let hook = LiveWebhook::new(webhook, progress).ok_or_else(|| damaged(WEBHOOKS))?;
             hooks.insert(hook.webhook.id.clone(), Arc::new(hook));
         }
         Ok(())
@@ -402,12 +405,6 @@ impl App {
         }
         Ok(WebhookView::new(&hook, false))
     }
-
-    async fn keep<T: Serialize>(&self, name: &str, value: &T) -> Result<(), Failure> {
-        let json = serde_json::to_vec(value).expect("plain data can be written");
-        let setting = Setting { name: name.to_owned(), value: hexadecimal(&json) };
-        self.feed()?.put_setting(setting).await.map_err(|error| self.failed(error))
-    }
 }
 
 /// How long results may go untold: as asked for, or as usual where nothing says when they are told.
@@ -433,13 +430,4 @@ fn results_seconds(
 
 fn progress_name(id: &str) -> String {
     format!("webhook-progress-{id}")
-}
-
-/// What a setting's hexadecimal digits hold.
-fn unwrap<T: DeserializeOwned>(text: &str) -> Option<T> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pairs = text.as_bytes().chunks(2);
-    let bytes: Option<Vec<u8>> =
-        pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect();
-    serde_json::from_slice(&bytes?).ok()
 }

@@ -12,6 +12,7 @@ mod polls;
 mod refusals;
 mod sign_in;
 pub(crate) mod texts;
+mod webhooks;
 
 use axum::{http::StatusCode, response::Response};
 use canvass_domain::{
@@ -34,6 +35,7 @@ pub(crate) use poll::{export_poll, read_poll, recount_poll, take_step};
 pub(crate) use poll_form::{change_poll, create_poll, edit_poll, new_poll};
 pub(crate) use polls::list_polls;
 pub(crate) use sign_in::{enter, leave, read_sign_in};
+pub(crate) use webhooks::{list_webhooks, redeliver};
 
 /// What every page of the console shows around its own.
 pub(crate) struct Frame {

@@ -233,6 +233,8 @@ fn step_word(c: &ConsoleTexts, step: Step) -> &str {
         Step::Archived => &texts.archived,
         Step::ErasureBegun => &texts.erasure_begun,
         Step::Erased => &texts.erased,
+        Step::VoterErasureBegun => &texts.voter_erasure_begun,
+        Step::VoterErased => &texts.voter_erased,
         Step::Deleted => &texts.deleted,
     }
 }

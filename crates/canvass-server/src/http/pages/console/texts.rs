@@ -10,7 +10,7 @@ use crate::http::{
 texts! {
     /// The texts of the console.
     ConsoleTexts () {
-        frame: ConsoleFrameTexts { menu: String, polls: String, keys: String, sign_out: String, who: Pattern, }
+        frame: ConsoleFrameTexts { menu: String, polls: String, keys: String, webhooks: String, sign_out: String, who: Pattern, }
         enter: ConsoleEnterTexts {
             heading: String, lead: String, key: String, send: String, wrong: String, cookie: String,
             note: String,
@@ -42,7 +42,8 @@ texts! {
         step: ConsoleStepTexts {
             created: String, changed: String, scheduled: String, opened: String, paused: String,
             closed: String, certified: String, archived: String, erasure_begun: String, erased: String,
-            deleted: String, codes: Plural, schedule: String, anyone: String, key: Pattern,
+            voter_erasure_begun: String, voter_erased: String, deleted: String, codes: Plural,
+            schedule: String, anyone: String, key: Pattern,
         }
         form: ConsoleFormTexts {
             new: String, edit: String, title: String, description: String, options: String,
@@ -71,8 +72,13 @@ texts! {
             polls_write: String, polls_read: String, votes_write: String, votes_read: String,
             results_read: String, exports_read: String, admin: String,
         }
+        webhooks: ConsoleWebhooksTexts {
+            heading: String, lead: String, none: String, address: String, events: String, state: String,
+            active: String, failing: String, disabled: String, position: String, again: String, after: String,
+            redeliver: String,
+        }
         refused: ConsoleRefusedTexts {
-            scope: String, scope_text: Pattern, failed: String, changed: String, exists: String,
+            engine: String, scope: String, scope_text: Pattern, failed: String, changed: String, exists: String,
             status: String, fixed: String, codes: String, recount: String, last_key: String, gone: String,
             limited: String, busy: String, unknown: String, other: String,
         }
