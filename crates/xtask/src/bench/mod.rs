@@ -40,15 +40,15 @@ pub(crate) struct BenchOptions {
     /// Rounds, of which the median counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Votes that fill the large store.
+    /// Votes that fill the large store, and the poll that is exported.
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     votes: u64,
     /// Votes of each batch that is measured.
     #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     batch_votes: u64,
     /// Minutes of the server that does everything at once.
-    #[arg(long, default_value_t = 10)]
-    minutes: usize,
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    minutes: u32,
     /// Where the stores are made and removed; by default a folder of the target directory.
     #[arg(long)]
     directory: Option<PathBuf>,
@@ -68,7 +68,7 @@ enum Part {
     Counting,
     /// A large store against an empty one; memory, disk, time to open.
     Size,
-    /// A large poll exported: speed, memory, and the files read by others' programs.
+    /// A large poll exported: speed, memory, and the files read by others' programs; only where it is named.
     Exports,
     /// A server that exports, backs up and tells others at the same time, against one that only takes votes; only where it
     /// is named.
@@ -134,8 +134,8 @@ pub(crate) fn bench(options: &BenchOptions) -> Outcome {
         (Part::Everything, everything::run),
     ];
     for (part, run) in all {
-        // It takes a quarter of an hour, so it is run when it is asked for.
-        let is_usual = options.parts.is_empty() && part != Part::Everything;
+        // These take long and gigabytes of disk.
+        let is_usual = options.parts.is_empty() && !matches!(part, Part::Exports | Part::Everything);
         if is_usual || options.parts.contains(&part) {
             run(&bench)?;
         }
