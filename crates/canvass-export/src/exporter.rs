@@ -6,7 +6,7 @@
 
 use std::{io, sync::Arc};
 
-use canvass_domain::Timestamp;
+use canvass_domain::{PollId, Timestamp};
 use canvass_store::{Store, StoreError};
 use serde_json::Value;
 
@@ -43,6 +43,8 @@ pub struct ExporterOptions {
 pub struct Turn {
     /// The names of the exports and snapshots that were written, at the destination.
     pub written: Vec<String>,
+    /// The polls that were exported for the last time.
+    pub ended: Vec<PollId>,
 }
 
 /// Why a turn was not finished. What it had written is whole; the next turn does the rest.

@@ -146,6 +146,9 @@ impl Pass<'_> {
         let is_final = has_ended(poll);
         let line = json!({"pollId": poll.id, "sequence": sequence, "final": is_final});
         self.note(&key, &written, line);
+        if is_final {
+            self.turn.ended.push(poll.id.clone());
+        }
         let (created_at, at) = (poll.created_at, self.now);
         let exported = Exported { created_at, sequence, is_final, at, key: Some(key.clone()) };
         self.memory.state.polls.insert(poll.id.clone(), exported);

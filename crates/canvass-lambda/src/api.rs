@@ -1,6 +1,13 @@
 //! The function `api`: the server's router behind API Gateway.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::Router;
 use canvass_dynamodb::{DynamoStore, Options};
@@ -14,10 +21,12 @@ use tower::ServiceExt as _;
 use crate::{
     answer::Answer,
     environment::Environment,
-    functions::{ADMIN_KEY_SECRET, IMPLICIT_POLLS, REDIS},
+    functions::{ADMIN_KEY_SECRET, EDGE_KEY_SECRET, IMPLICIT_POLLS, REDIS, TABLE_PREFIX},
     gateway::{Asked, Event},
     limits::CATCH_UP_PAUSE,
-    metrics::{self, CLIENT_ERRORS, REQUEST_LATENCY, SERVER_ERRORS, Sample, VOTES, count},
+    metrics::{
+        self, CLIENT_ERRORS, RECOUNT_DIFFERENCES, REQUEST_LATENCY, SERVER_ERRORS, Sample, VOTES, count,
+    },
     run::options,
     secret,
 };
@@ -30,6 +39,10 @@ pub(crate) struct Api {
     edge: SystemEdge,
     caught_up_at: Mutex<Duration>,
     votes_told: Mutex<BTreeMap<&'static str, u64>>,
+    differences_told: AtomicU64,
+    stack: String,
+    /// What CloudFront shows, where it is in front.
+    edge_key: Option<String>,
 }
 
 impl Api {
@@ -39,8 +52,11 @@ impl Api {
         let redis = environment.get(&REDIS).map(str::parse).transpose()?;
         let options = Options { redis, ..options(environment) };
         let store = Arc::new(DynamoStore::open_without_tasks(options, Arc::new(move || clock.now())).await);
-        let secret = secret::read(environment.needed(&ADMIN_KEY_SECRET));
-        let (admin_key, ()) = tokio::join!(secret, store.look_for_redis());
+        let (admin_key, edge_key, ()) = tokio::join!(
+            secret::read(environment.needed(&ADMIN_KEY_SECRET)),
+            edge_key(environment.get(&EDGE_KEY_SECRET)),
+            store.look_for_redis(),
+        );
         let settings = Settings {
             implicit_polls: environment.get(&IMPLICIT_POLLS) == Some("true"),
             admin_key: Some(admin_key?),
@@ -57,6 +73,9 @@ impl Api {
             caught_up_at: Mutex::new(edge.elapsed()),
             edge,
             votes_told: Mutex::default(),
+            differences_told: AtomicU64::default(),
+            stack: environment.needed(&TABLE_PREFIX).to_owned(),
+            edge_key: edge_key?,
         })
     }
 
@@ -67,7 +86,8 @@ impl Api {
     pub(crate) async fn answer(&self, event: Value) -> Result<Answer, Error> {
         let began = self.edge.elapsed();
         let event: Event = serde_json::from_value(event)?;
-        let asked = event.read().ok_or("this function is for events of API Gateway")?;
+        let asked =
+            event.read(self.edge_key.as_deref()).ok_or("this function is for events of API Gateway")?;
         let Asked { request, format, prefix } = asked;
         self.catch_up(began).await;
         let route = route(&request);
@@ -110,7 +130,10 @@ impl Api {
             _ => {}
         }
         samples.extend(self.votes_since());
-        metrics::tell(self.edge.now(), samples);
+        let differences = self.app.recount_differences();
+        let since = differences - self.differences_told.swap(differences, Ordering::Relaxed);
+        samples.extend((since > 0).then(|| Sample::plain(&RECOUNT_DIFFERENCES, count(since))));
+        metrics::tell(&self.stack, self.edge.now(), samples);
     }
 
     /// Votes that have not been told yet.
@@ -124,6 +147,13 @@ impl Api {
             }
         }
         samples
+    }
+}
+
+async fn edge_key(secret: Option<&str>) -> Result<Option<String>, String> {
+    match secret {
+        Some(name) => secret::read(name).await.map(Some),
+        None => Ok(None),
     }
 }
 

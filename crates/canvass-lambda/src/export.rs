@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use canvass_domain::Timestamp;
+use canvass_domain::{PollId, Timestamp};
 use canvass_dynamodb::DynamoStore;
 use canvass_export::{Access, Exporter, ExporterOptions, Retention, Schedule, Turn, Voters};
-use canvass_server::{Edge as _, SystemEdge};
+use canvass_server::{App, Edge as _, Recounted, Settings, SystemEdge};
 use canvass_store::Store;
 use lambda_runtime::Error;
 use serde::Serialize;
 
 use crate::{
     environment::{Environment, clouds},
-    functions::EXPORT_TO,
-    limits::{SNAPSHOT_MINUTES, SNAPSHOT_VOTES},
-    metrics::{self, EXPORT_FAILURES, FILES_WRITTEN, Sample, count},
+    functions::{EXPORT_TO, TABLE_PREFIX},
+    limits::{SNAPSHOT_MINUTES, SNAPSHOT_VOTES, TALLY_PAUSE, TALLY_WAIT_MAX},
+    metrics::{self, EXPORT_FAILURES, FILES_WRITTEN, RECOUNT_DIFFERENCES, Sample, count},
     run::options,
 };
 
@@ -25,7 +25,9 @@ const ALWAYS_DUE: &str = "* * * * *";
 /// What is exported, and where to.
 pub(crate) struct Export {
     store: Arc<DynamoStore>,
+    app: App,
     options: ExporterOptions,
+    stack: String,
     edge: SystemEdge,
 }
 
@@ -53,7 +55,10 @@ impl Export {
             // A bucket has rules of its own for that.
             retention: Retention::default(),
         };
-        Ok(Self { store: Arc::new(store), options, edge: SystemEdge::default() })
+        let store = Arc::new(store);
+        let app = App::new(Arc::clone(&store) as _, SystemEdge::default(), Settings::default());
+        let stack = environment.needed(&TABLE_PREFIX).to_owned();
+        Ok(Self { store, app, options, stack, edge: SystemEdge::default() })
     }
 
     /// Exports each poll that has changed, and each that has ended once more.
@@ -66,10 +71,43 @@ impl Export {
             Ok(turn) => Sample::plain(&FILES_WRITTEN, count(turn.written.len() as u64)),
             Err(_) => Sample::plain(&EXPORT_FAILURES, 1.0),
         };
-        metrics::tell(self.edge.now(), [sample]);
-        let Turn { written } = turn?;
+        metrics::tell(&self.stack, self.edge.now(), [sample]);
+        let Turn { written, ended } = turn?;
+        self.recount(&ended).await;
         written.iter().for_each(|key| tracing::info!(key, "exported"));
         Ok(Written { written })
+    }
+
+    /// Counts polls that have ended anew, once: all their votes were just read, and none can come any more. What cannot
+    /// be told now, whoever certifies the poll is told.
+    async fn recount(&self, ended: &[PollId]) {
+        let mut differences = 0;
+        for poll in ended {
+            differences += u64::from(self.is_wrong(poll).await);
+        }
+        let sample = Sample::plain(&RECOUNT_DIFFERENCES, count(differences));
+        metrics::tell(&self.stack, self.edge.now(), (differences > 0).then_some(sample));
+    }
+
+    /// Whether a poll's counts are not what its votes add up to. Those that lack votes for longer than the tally takes
+    /// lack them for good.
+    async fn is_wrong(&self, poll: &PollId) -> bool {
+        let began = self.edge.elapsed();
+        loop {
+            match self.app.look_for_differences(poll).await {
+                Recounted::Agrees => return false,
+                Recounted::Differs => return true,
+                Recounted::Behind if self.edge.elapsed().saturating_sub(began) > TALLY_WAIT_MAX => {
+                    tracing::error!(poll = %poll, "votes of a poll that has ended are not counted");
+                    return true;
+                }
+                Recounted::Behind => tokio::time::sleep(TALLY_PAUSE).await,
+                Recounted::Unreadable => {
+                    tracing::warn!(poll = %poll, "the poll was not recounted");
+                    return false;
+                }
+            }
+        }
     }
 
     async fn turn(&self) -> Result<Turn, Error> {

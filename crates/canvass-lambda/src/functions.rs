@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::metrics::{METRICS, Metric, NAMESPACE};
+use crate::metrics::{METRICS, Metric, NAMESPACE, STACK};
 
 /// The functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -72,6 +72,14 @@ pub(crate) const REDIS: Variable = Variable {
     is_needed: false,
 };
 
+/// By what CloudFront is known.
+pub(crate) const EDGE_KEY_SECRET: Variable = Variable {
+    name: "CANVASS_EDGE_KEY_SECRET",
+    meaning: "Amazon resource name of a secret whose text CloudFront sends, if it is in front: then its callers' addresses are believed",
+    read_by: &[Api],
+    is_needed: false,
+};
+
 /// Whether a first vote opens a poll.
 pub(crate) const IMPLICIT_POLLS: Variable = Variable {
     name: "CANVASS_IMPLICIT_POLLS",
@@ -97,7 +105,8 @@ pub(crate) const LOG: Variable = Variable {
 };
 
 /// Everything of this project's that the functions read. Credentials, region and endpoints are read by Amazon's SDK.
-pub const VARIABLES: [Variable; 6] = [TABLE_PREFIX, ADMIN_KEY_SECRET, IMPLICIT_POLLS, REDIS, EXPORT_TO, LOG];
+pub const VARIABLES: [Variable; 7] =
+    [TABLE_PREFIX, ADMIN_KEY_SECRET, EDGE_KEY_SECRET, IMPLICIT_POLLS, REDIS, EXPORT_TO, LOG];
 
 /// What a function must be allowed to do.
 #[derive(Clone, Copy, Debug)]
@@ -110,16 +119,16 @@ pub struct Permission {
     pub actions: &'static [&'static str],
 }
 
-const READ: &[&str] = &["dynamodb:GetItem", "dynamodb:Query"];
 const READ_AND_WRITE: &[&str] = &["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
 
 /// Everything that the functions ask of AWS beside writing their logs.
-pub const PERMISSIONS: [Permission; 12] = [
+pub const PERMISSIONS: [Permission; 13] = [
     Permission { function: Api, resource: "table main", actions: READ_AND_WRITE },
     Permission { function: Api, resource: "table main indexes", actions: &["dynamodb:Query"] },
-    Permission { function: Api, resource: "table votes", actions: READ_AND_WRITE },
+    Permission { function: Api, resource: "table votes", actions: &["dynamodb:PutItem", "dynamodb:Query"] },
     Permission { function: Api, resource: "table tally", actions: READ_AND_WRITE },
     Permission { function: Api, resource: "admin key", actions: &["secretsmanager:GetSecretValue"] },
+    Permission { function: Api, resource: "edge key", actions: &["secretsmanager:GetSecretValue"] },
     Permission {
         function: Tally,
         resource: "table tally",
@@ -138,7 +147,7 @@ pub const PERMISSIONS: [Permission; 12] = [
     // It takes the steps that time has made due, such as closing a poll before its last export.
     Permission { function: Export, resource: "table main", actions: READ_AND_WRITE },
     Permission { function: Export, resource: "table main indexes", actions: &["dynamodb:Query"] },
-    Permission { function: Export, resource: "table votes", actions: READ },
+    Permission { function: Export, resource: "table votes", actions: &["dynamodb:Query"] },
     Permission { function: Export, resource: "table tally", actions: READ_AND_WRITE },
     Permission {
         function: Export,
@@ -155,7 +164,7 @@ pub fn description() -> String {
         runtime: "provided.al2023",
         handler: "bootstrap",
         functions,
-        metrics: DescribedMetrics { namespace: NAMESPACE, metrics: METRICS.to_vec() },
+        metrics: DescribedMetrics { namespace: NAMESPACE, stack: STACK, metrics: METRICS.to_vec() },
     };
     serde_json::to_string_pretty(&described).expect("texts and numbers are JSON") + "\n"
 }
@@ -190,6 +199,8 @@ struct DescribedVariable {
 #[serde(rename_all = "camelCase")]
 struct DescribedMetrics {
     namespace: &'static str,
+    /// The dimension of all, whose value is the variable of the tables' prefix.
+    stack: &'static str,
     metrics: Vec<Metric>,
 }
 

@@ -16,6 +16,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use canvass_server::PeerAddress;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header::COOKIE};
 use serde::Deserialize;
+use subtle::ConstantTimeEq as _;
 
 /// An event of either kind. What is absent in one is none; API Gateway writes null for what is empty.
 #[derive(Debug, Deserialize)]
@@ -52,6 +53,12 @@ struct Peer {
     method: Option<String>,
 }
 
+/// What CloudFront shows to be believed, by the template (`deploy/cdk/lib/edge.ts`); it writes it over whatever a caller
+/// sent.
+const EDGE_KEY: &str = "x-canvass-edge";
+/// The address that CloudFront was asked from, written over likewise.
+const EDGE_CALLER: &str = "x-canvass-caller";
+
 /// Which kind an event is of, and so its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -70,8 +77,9 @@ pub(crate) struct Asked {
 }
 
 impl Event {
-    /// The request. None if it has no method or no path: then API Gateway did not make it.
-    pub(crate) fn read(self) -> Option<Asked> {
+    /// The request. None if it has no method or no path: then API Gateway did not make it. `edge_key` is known to nobody
+    /// but the CloudFront in front, if there is one.
+    pub(crate) fn read(self, edge_key: Option<&str>) -> Option<Asked> {
         let format = if self.raw_path.is_some() { Format::Http } else { Format::Rest };
         let (prefix, path) = self.place(format)?;
         let peer = match format {
@@ -85,14 +93,15 @@ impl Event {
         let method = Method::from_bytes(method?.as_bytes()).ok()?;
         // Who cannot be told from others shares one allowance with them.
         let address = peer.and_then(|peer| peer.source_ip.as_deref()?.parse().ok());
-        let address = PeerAddress(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let uri: Uri = match self.query() {
             query if query.is_empty() => path,
             query => format!("{path}?{query}"),
         }
         .parse()
         .ok()?;
-        let (headers, body) = (self.header_map(), self.body());
+        let (mut headers, body) = (self.header_map(), self.body());
+        let address = PeerAddress(behind_edge(&mut headers, edge_key).unwrap_or(address));
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = uri;
@@ -174,6 +183,13 @@ impl Event {
     }
 }
 
+/// The address of whoever asked CloudFront, if it was CloudFront that asked. The fields are for nobody else.
+fn behind_edge(headers: &mut HeaderMap, edge_key: Option<&str>) -> Option<IpAddr> {
+    let (shown, caller) = (headers.remove(EDGE_KEY)?, headers.remove(EDGE_CALLER));
+    let is_edge = bool::from(shown.as_bytes().ct_eq(edge_key?.as_bytes()));
+    caller.filter(|_| is_edge)?.to_str().ok()?.parse().ok()
+}
+
 /// A path as a URI has it. Where API Gateway has decoded it already, what a path cannot hold is encoded again.
 fn escape(path: &str) -> String {
     let is_encoded = |at: usize| {
@@ -213,7 +229,7 @@ mod tests {
     /// An event, and what it asks: method, prefix, path with query, address, fields.
     fn check(event: &str, expected: &str) {
         let event: Event = serde_json::from_str(event).unwrap();
-        let told = event.read().map(|Asked { request, format, prefix }| {
+        let told = event.read(Some("key")).map(|Asked { request, format, prefix }| {
             let address = request.extensions().get::<PeerAddress>().unwrap().0;
             let fields: Vec<_> = request
                 .headers()
@@ -263,6 +279,25 @@ mod tests {
             r#"{"rawPath":"/production","requestContext":{"stage":"prod","http":{"method":"GET"}}}"#,
             r#"Http GET "" /production from 0.0.0.0"#,
         );
+    }
+
+    /// What the address of a request with these fields is.
+    fn check_address(fields: &str, expected: &str) {
+        check(
+            &format!(
+                r#"{{"httpMethod":"GET","path":"/","requestContext":{{"path":"/","identity":{{"sourceIp":"192.0.2.1"}}}},"headers":{fields}}}"#
+            ),
+            &format!(r#"Rest GET "" / from {expected}"#),
+        );
+    }
+
+    #[test]
+    fn cloudfront_is_believed_by_its_key() {
+        check_address(r#"{"x-canvass-edge":"key","x-canvass-caller":"2001:db8::7"}"#, "2001:db8::7");
+        check_address(r#"{"x-canvass-edge":"key"}"#, "192.0.2.1");
+        check_address(r#"{"x-canvass-edge":"kez","x-canvass-caller":"203.0.113.9"}"#, "192.0.2.1");
+        check_address(r#"{"x-canvass-edge":"","x-canvass-caller":"203.0.113.9"}"#, "192.0.2.1");
+        check_address(r#"{"x-canvass-edge":"key","x-canvass-caller":"nobody"}"#, "192.0.2.1");
     }
 
     #[test]

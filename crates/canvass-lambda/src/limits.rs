@@ -15,3 +15,8 @@ pub(crate) const SNAPSHOT_VOTES: u64 = 0;
 pub(crate) const SNAPSHOT_MINUTES: i64 = 60;
 /// How long the secret's own service may take to answer.
 pub(crate) const SECRET_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long the counts of a poll that has ended may lack votes before they are told to be wrong. The tally is seconds
+/// behind, and another alarm tells when it is more than a minute.
+pub(crate) const TALLY_WAIT_MAX: Duration = Duration::from_mins(2);
+/// Time between two looks at such counts.
+pub(crate) const TALLY_PAUSE: Duration = Duration::from_secs(10);

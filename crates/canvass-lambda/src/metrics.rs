@@ -1,6 +1,6 @@
 //! Figures for CloudWatch, in its embedded metric format: lines of JSON on standard output, which cost no request.
 //!
-//! Each metric has one dimension of few values at most: CloudWatch charges for each value that comes up.
+//! Each metric has one dimension of few values at most, beside the stack's: CloudWatch charges for each value that comes up.
 
 use std::io::{self, Write as _};
 
@@ -12,6 +12,8 @@ use crate::functions::Function;
 
 /// What all metrics are found under.
 pub const NAMESPACE: &str = "Canvass";
+/// What figures of one stack are told from another's by: what the names of its tables begin with.
+pub const STACK: &str = "Stack";
 
 /// A figure that a function tells.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -133,8 +135,17 @@ pub(crate) const EXPORT_FAILURES: Metric = Metric {
     meaning: "Runs that did not write all that was due; the next one tries again",
 };
 
+/// Counts that are wrong.
+pub(crate) const RECOUNT_DIFFERENCES: Metric = Metric {
+    name: "RecountDifferences",
+    function: Function::Export,
+    unit: "Count",
+    dimension: None,
+    meaning: "Recounts that did not agree: of polls that ended, and, by the function api, where one was asked for",
+};
+
 /// Every metric: alarms may be set on them.
-pub const METRICS: [Metric; 9] = [
+pub const METRICS: [Metric; 10] = [
     VOTES,
     REQUEST_LATENCY,
     CLIENT_ERRORS,
@@ -144,6 +155,7 @@ pub const METRICS: [Metric; 9] = [
     BATCH_AGE,
     FILES_WRITTEN,
     EXPORT_FAILURES,
+    RECOUNT_DIFFERENCES,
 ];
 
 /// A figure.
@@ -167,18 +179,18 @@ pub(crate) const fn count(number: u64) -> f64 {
     number as f64
 }
 
-/// Tells figures. Whoever collects them may be gone; that is no reason to fail a request.
-pub(crate) fn tell(now: Timestamp, samples: impl IntoIterator<Item = Sample>) {
+/// Tells figures of a stack. Whoever collects them may be gone; that is no reason to fail a request.
+pub(crate) fn tell(stack: &str, now: Timestamp, samples: impl IntoIterator<Item = Sample>) {
     let mut out = io::stdout().lock();
     for sample in samples {
-        let _ = writeln!(out, "{}", line(now, &sample));
+        let _ = writeln!(out, "{}", line(stack, now, &sample));
     }
     let _ = out.flush();
 }
 
-fn line(now: Timestamp, Sample { metric, of, value }: &Sample) -> Value {
+fn line(stack: &str, now: Timestamp, Sample { metric, of, value }: &Sample) -> Value {
     let dimension = metric.dimension.map(|dimension| dimension.name);
-    let dimensions: Vec<_> = dimension.into_iter().collect();
+    let dimensions: Vec<_> = [STACK].into_iter().chain(dimension).collect();
     let directive = json!({
         "Namespace": NAMESPACE,
         "Dimensions": [dimensions],
@@ -186,6 +198,7 @@ fn line(now: Timestamp, Sample { metric, of, value }: &Sample) -> Value {
     });
     let mut line = json!({
         "_aws": {"Timestamp": now.microseconds() / 1_000, "CloudWatchMetrics": [directive]},
+        STACK: stack,
         metric.name: value,
     });
     if let (Some(dimension), Some(of)) = (dimension, of) {
@@ -200,18 +213,18 @@ mod tests {
 
     fn check(sample: &Sample, expected: &str) {
         let now = "2026-12-01T12:00:00Z".parse().unwrap();
-        assert_eq!(line(now, sample).to_string(), expected);
+        assert_eq!(line("canvass", now, sample).to_string(), expected);
     }
 
     #[test]
     fn lines_are_as_cloudwatch_reads_them() {
         check(
             &Sample { metric: &VOTES, of: Some("cast"), value: count(2) },
-            r#"{"Outcome":"cast","Votes":2.0,"_aws":{"CloudWatchMetrics":[{"Dimensions":[["Outcome"]],"Metrics":[{"Name":"Votes","Unit":"Count"}],"Namespace":"Canvass"}],"Timestamp":1796126400000}}"#,
+            r#"{"Outcome":"cast","Stack":"canvass","Votes":2.0,"_aws":{"CloudWatchMetrics":[{"Dimensions":[["Stack","Outcome"]],"Metrics":[{"Name":"Votes","Unit":"Count"}],"Namespace":"Canvass"}],"Timestamp":1796126400000}}"#,
         );
         check(
             &Sample::plain(&POISON_RECORDS, count(1)),
-            r#"{"PoisonRecords":1.0,"_aws":{"CloudWatchMetrics":[{"Dimensions":[[]],"Metrics":[{"Name":"PoisonRecords","Unit":"Count"}],"Namespace":"Canvass"}],"Timestamp":1796126400000}}"#,
+            r#"{"PoisonRecords":1.0,"Stack":"canvass","_aws":{"CloudWatchMetrics":[{"Dimensions":[["Stack"]],"Metrics":[{"Name":"PoisonRecords","Unit":"Count"}],"Namespace":"Canvass"}],"Timestamp":1796126400000}}"#,
         );
     }
 }

@@ -12,13 +12,15 @@ use tokio::sync::Mutex;
 
 use crate::{
     environment::Environment,
+    functions::TABLE_PREFIX,
     metrics::{self, BATCH_AGE, POISON_RECORDS, RECORDS_FOLDED, Sample, count},
     run::options,
 };
 
 /// The counters, as they were written last.
 pub(crate) struct Tally {
-    tally: Mutex<StreamTally>,
+    counters: Mutex<StreamTally>,
+    stack: String,
     edge: SystemEdge,
 }
 
@@ -74,7 +76,8 @@ impl Tally {
     pub(crate) async fn start(environment: &Environment) -> Self {
         let clock = SystemEdge::default();
         let tally = StreamTally::open(options(environment), Arc::new(move || clock.now())).await;
-        Self { tally: Mutex::new(tally), edge: SystemEdge::default() }
+        let stack = environment.needed(&TABLE_PREFIX).to_owned();
+        Self { counters: Mutex::new(tally), stack, edge: SystemEdge::default() }
     }
 
     /// Folds a batch.
@@ -89,7 +92,7 @@ impl Tally {
         };
         let shard = event.shard_id.as_deref();
         let shard = shard.ok_or("the event names no shard: turn on a tumbling window for this function")?;
-        let folded = self.tally.lock().await.fold(stream, shard, &items).await?;
+        let folded = self.counters.lock().await.fold(stream, shard, &items).await?;
         let unreadable = folded.unreadable.len();
         if unreadable > 0 {
             tracing::error!(
@@ -101,7 +104,7 @@ impl Tally {
         let mut samples = vec![Sample::plain(&RECORDS_FOLDED, count(folded.records as u64))];
         samples.extend((unreadable > 0).then(|| Sample::plain(&POISON_RECORDS, count(unreadable as u64))));
         samples.extend(self.age(&event.records).map(|age| Sample::plain(&BATCH_AGE, age)));
-        metrics::tell(self.edge.now(), samples);
+        metrics::tell(&self.stack, self.edge.now(), samples);
         Ok(Answer::of(event.state, folded.unreadable))
     }
 

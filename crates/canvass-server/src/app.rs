@@ -1,6 +1,10 @@
 //! What the routes share: the store, the edge, the keys, and what is kept ready.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use canvass_domain::{
     key::{Key, Plan, Rate, Scope, Secret, SecretHash},
@@ -171,6 +175,11 @@ impl App {
     /// Votes since the start by what became of them: cast, changed, withdrawn, and why not. The names are always the same.
     pub fn vote_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.parts.metrics.votes.counts()
+    }
+
+    /// Recounts since the start that did not agree with what the store shows.
+    pub fn recount_differences(&self) -> u64 {
+        self.parts.metrics.recount_differences.load(Ordering::Relaxed)
     }
 
     /// Ends the streams of live results, for a server that stops: the other requests in flight end by themselves.

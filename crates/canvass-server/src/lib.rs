@@ -14,6 +14,11 @@ mod service;
 
 pub use app::{App, Settings};
 pub use edge::{Edge, SystemEdge};
-pub use http::{PeerAddress, answer_too_large, openapi, router};
+#[cfg(feature = "openapi")]
+pub use http::openapi;
+pub use http::{PeerAddress, answer_too_large, router};
 pub use origins::{Origins, OriginsError};
-pub use service::alarms::{AlarmFigure, AlarmNotice, AlarmRule};
+pub use service::{
+    alarms::{AlarmFigure, AlarmNotice, AlarmRule},
+    recount::Recounted,
+};

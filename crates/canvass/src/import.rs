@@ -4,6 +4,7 @@
 //! it says, so the same vote is answered as it was before; another vote of the same voter is refused.
 
 mod comma_separated;
+mod dynamodb_json;
 mod election;
 mod json_lines;
 mod send;
@@ -14,6 +15,7 @@ use serde_json::{Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::{
+    dynamodb_json::{Stack, Votes},
     election::{Election, Reading},
     send::{Sent, send},
 };
@@ -41,6 +43,8 @@ pub(crate) enum Place {
     Line(u64),
     /// A row of a table, from 1; the heading is the first.
     Row(u64),
+    /// An item of a table, from 1, through all files in their order.
+    Item(u64),
     /// A row of an election's ballots, from 1, and which of its ballots, from 1.
     Ballot {
         /// The row.
@@ -55,6 +59,7 @@ impl std::fmt::Display for Place {
         match self {
             Self::Line(line) => write!(formatter, "line {line}"),
             Self::Row(row) => write!(formatter, "row {row}"),
+            Self::Item(item) => write!(formatter, "item {item}"),
             Self::Ballot { row, number } => write!(formatter, "row {row}, ballot {number}"),
         }
     }

@@ -16,6 +16,7 @@ mod http;
 mod load;
 mod machine;
 mod outcome;
+mod package;
 mod prometheus;
 mod python;
 mod random;
@@ -23,6 +24,7 @@ mod sbom;
 mod server;
 mod services;
 mod shell;
+mod story;
 mod test;
 mod tidy;
 mod vote;
@@ -65,7 +67,7 @@ enum Command {
     /// Measures speed and size; builds with --release.
     Bench(bench::BenchOptions),
     /// Builds the functions for AWS Lambda and packs each as it is deployed, with checksums.
-    Package,
+    Package(package::PackageOptions),
     /// The same, and measures how soon each answers after it was started.
     Functions,
     /// What a program is made of, as CycloneDX tells it.
@@ -98,7 +100,7 @@ fn run(command: Command) -> Outcome {
         Command::Features => features::test(),
         Command::Compare(options) => compare::compare(&options),
         Command::Bench(options) => bench::bench(&options),
-        Command::Package => functions::package().map(|_| ()),
+        Command::Package(options) => package::package(&options).map(|_| ()),
         Command::Functions => functions::measure(),
         Command::Sbom(options) => sbom::sbom(&options),
         Command::BenchServer(options) => bench::servers::serve(&options),

@@ -7,7 +7,7 @@ import { Construct } from "constructs";
 import { Alerts } from "./alerts";
 import { makeAnalytics } from "./analytics";
 import { Api } from "./api";
-import { Edge, makeEdge } from "./edge";
+import { Edge, makeEdge, makeEdgeKey } from "./edge";
 import { Archives, CanvassFunction } from "./functions";
 import { Watched, makeAlarms, makeDashboard } from "./monitoring";
 import { Network, makeNetwork } from "./network";
@@ -73,15 +73,18 @@ export class Canvass extends Construct {
     this.tables = makeTables(this, prefix);
     this.storage = makeStorage(this);
     this.adminKey = this.makeAdminKey();
+    const cloudFront = props.cloudFront ?? false;
+    const edgeKey = makeEdgeKey(this, cloudFront);
+    const edgeKeyName = edgeKey && choose(cloudFront, edgeKey.ref);
     this.deadLetters = this.makeDeadLetters();
     const redis = props.redis ?? { on: false, serverless: false, node: false, nodeType: "" };
     this.network = makeNetwork(this, {
       ...redis,
       tables: Object.values(this.tables).map((table) => table.attrArn),
-      secret: this.adminKey.ref,
+      secrets: [this.adminKey.ref, ...(edgeKeyName === undefined ? [] : [edgeKeyName])],
     });
     this.functions = {
-      api: this.makeApiFunction(props, prefix, redis.on),
+      api: this.makeApiFunction(props, prefix, redis.on, edgeKeyName),
       tally: this.makeTallyFunction(props, prefix),
       export: this.makeExportFunction(props, prefix),
     };
@@ -100,7 +103,8 @@ export class Canvass extends Construct {
       manageAccount: props.manageApiGatewayAccount ?? true,
     });
     this.edge = makeEdge(this, this.api, {
-      cloudFront: props.cloudFront ?? false,
+      cloudFront,
+      key: edgeKey,
       domain: props.domain?.on ?? false,
       domainName: props.domain?.name ?? "",
       certificateArn: props.domain?.certificateArn ?? "",
@@ -108,7 +112,7 @@ export class Canvass extends Construct {
       firewallRateLimit: props.firewall?.rateLimit ?? 2_000,
     });
     this.alerts = new Alerts(this, props.alertEmail);
-    const watched = { ...this, dailyVoteTarget: props.dailyVoteTarget ?? 5_000 };
+    const watched = { ...this, stack: prefix, dailyVoteTarget: props.dailyVoteTarget ?? 5_000 };
     makeAlarms(this, this.alerts, watched);
     makeDashboard(this, this.alerts, watched);
     const { on, userArn } = props.quickSight ?? { on: false, userArn: "" };
@@ -153,7 +157,7 @@ export class Canvass extends Construct {
     return queue;
   }
 
-  private makeApiFunction(props: CanvassProps, prefix: string, redis: Switch): CanvassFunction {
+  private makeApiFunction(props: CanvassProps, prefix: string, redis: Switch, edgeKey: string | undefined): CanvassFunction {
     const made = new CanvassFunction(this, "VoteProcessor", props.archives, {
       name: "api",
       description: "Answers what API Gateway is asked",
@@ -162,6 +166,7 @@ export class Canvass extends Construct {
       environment: {
         CANVASS_TABLE_PREFIX: prefix,
         CANVASS_ADMIN_KEY_SECRET: this.adminKey.ref,
+        ...(edgeKey === undefined ? {} : { CANVASS_EDGE_KEY_SECRET: edgeKey }),
         CANVASS_IMPLICIT_POLLS: props.implicitPolls ?? "false",
         ...(this.network === undefined ? {} : { CANVASS_REDIS: choose(redis, this.network.url) }),
       },
@@ -170,9 +175,11 @@ export class Canvass extends Construct {
           { Action: READ_AND_WRITE, Resource: this.tables.main.attrArn },
           { Action: ["dynamodb:Query"], Resource: this.pollIndexes() },
         ],
-        ReadAndCastVotes: [{ Action: READ_AND_WRITE, Resource: this.tables.votes.attrArn }],
+        ReadAndCastVotes: [{ Action: ["dynamodb:PutItem", "dynamodb:Query"], Resource: this.tables.votes.attrArn }],
         ReadAndBeginCounts: [{ Action: READ_AND_WRITE, Resource: this.tables.tally.attrArn }],
-        ReadAdminKey: [{ Action: ["secretsmanager:GetSecretValue"], Resource: this.adminKey.ref }],
+        ReadKeys: [
+          { Action: ["secretsmanager:GetSecretValue"], Resource: [this.adminKey.ref, ...(edgeKey === undefined ? [] : [edgeKey])] },
+        ],
       },
     });
     if (this.network === undefined) return made;
@@ -217,7 +224,7 @@ export class Canvass extends Construct {
           { Action: READ_AND_WRITE, Resource: this.tables.main.attrArn },
           { Action: ["dynamodb:Query"], Resource: this.pollIndexes() },
         ],
-        ReadVotes: [{ Action: READ, Resource: this.tables.votes.attrArn }],
+        ReadVotes: [{ Action: ["dynamodb:Query"], Resource: this.tables.votes.attrArn }],
         ReadAndStepCounts: [{ Action: READ_AND_WRITE, Resource: this.tables.tally.attrArn }],
         WriteExports: [
           { Action: ["s3:GetObject", "s3:PutObject"], Resource: files },
@@ -288,5 +295,4 @@ export class Canvass extends Construct {
   }
 }
 
-const READ = ["dynamodb:GetItem", "dynamodb:Query"];
 const READ_AND_WRITE = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];

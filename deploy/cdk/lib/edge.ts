@@ -1,5 +1,5 @@
 // What may stand before the API: a web application firewall, CloudFront, and a name of one's own.
-import { Aws, CfnCondition, Fn, aws_apigateway as gateway, aws_cloudfront as cloudfront, aws_wafv2 as waf } from "aws-cdk-lib";
+import { Aws, CfnCondition, Fn, aws_apigateway as gateway, aws_cloudfront as cloudfront, aws_secretsmanager as secrets, aws_wafv2 as waf } from "aws-cdk-lib";
 import { Construct } from "constructs";
 import { Api } from "./api";
 import { Switch, choose, part } from "./switch";
@@ -10,12 +10,19 @@ const CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad";
 const CACHING_BY_ORIGIN = "658327ea-f89d-4fab-a63d-7e88639e58f6";
 const ALL_BUT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac";
 
+/** Fields that CloudFront writes over whatever a caller sent: what it is known by, and the caller's address. The function
+ * believes the second by the first (`gateway.rs`), so nobody can name an address that goes around CloudFront. */
+const EDGE_KEY = "x-canvass-edge";
+const EDGE_CALLER = "x-canvass-caller";
+
 /** A result may be this old, where the API says that everybody may see it: a thousand who watch cost one request. */
 const RESULTS_SECONDS_MAX = 1;
 
 /** What to put before the API. */
 export interface EdgeOptions {
   readonly cloudFront: Switch;
+  /** What CloudFront is known by; there where it is. */
+  readonly key: secrets.CfnSecret | undefined;
   /** Whether there is a domain name, with its certificate: in us-east-1 for CloudFront, else in the stack's region. */
   readonly domain: Switch;
   readonly domainName: string;
@@ -34,10 +41,23 @@ export interface Edge {
 
 export function makeEdge(scope: Construct, api: Api, options: EdgeOptions): Edge {
   makeFirewall(scope, api, options);
-  const distribution = part(scope, "CloudFront", options.cloudFront, (inside) => makeDistribution(inside, api, options));
+  const { key } = options;
+  const distribution = key && part(scope, "CloudFront", options.cloudFront, (inside) => makeDistribution(inside, api, key, options));
   const domainOnApi = without(scope, options.domain, options.cloudFront);
   const domain = part(scope, "ApiDomain", domainOnApi, (inside) => makeDomain(inside, api, options));
   return { distribution, domain, domainOnApi };
+}
+
+/** What CloudFront is known by: a text that only it and the function read. */
+export function makeEdgeKey(scope: Construct, cloudFront: Switch): secrets.CfnSecret | undefined {
+  return part(scope, "EdgeKey", cloudFront, (inside) => {
+    const secret = new secrets.CfnSecret(inside, "Secret", {
+      description: "What CloudFront shows to Canvass, so that it is believed whose requests it passes on",
+      generateSecretString: { passwordLength: 48, excludePunctuation: true },
+    });
+    accept(secret, "AwsSolutions-SMG4", "CloudFront and the function would have to change it in one moment; nobody else can read it.");
+    return secret;
+  });
 }
 
 /** The name belongs to whatever stands outermost. */
@@ -91,8 +111,8 @@ function makeFirewall(scope: Construct, api: Api, options: EdgeOptions): void {
         },
       ],
     });
-    // Behind CloudFront every request comes from CloudFront, which says for whom.
-    const forwarded = { HeaderName: "X-Forwarded-For", FallbackBehavior: "MATCH" };
+    // Behind CloudFront every request comes from CloudFront, which says for whom. Whoever goes around it is not counted.
+    const forwarded = { HeaderName: EDGE_CALLER, FallbackBehavior: "MATCH" };
     firewall.addPropertyOverride(
       "Rules.0.Statement.RateBasedStatement.ForwardedIPConfig",
       choose(options.cloudFront, forwarded),
@@ -104,16 +124,20 @@ function makeFirewall(scope: Construct, api: Api, options: EdgeOptions): void {
   });
 }
 
-function makeDistribution(scope: Construct, api: Api, options: EdgeOptions): cloudfront.CfnDistribution {
+function makeDistribution(scope: Construct, api: Api, key: secrets.CfnSecret, options: EdgeOptions): cloudfront.CfnDistribution {
   const results = makeResultsPolicy(scope);
   const home = makeHomeFunction(scope, api);
+  const caller = makeCallerFunction(scope);
   const behaviour = (cachePolicyId: string, allowedMethods: string[]) => ({
     targetOriginId: "api",
     viewerProtocolPolicy: "redirect-to-https",
     allowedMethods,
     cachePolicyId,
     originRequestPolicyId: ALL_BUT_HOST,
-    functionAssociations: [{ eventType: "viewer-response", functionArn: home.attrFunctionArn }],
+    functionAssociations: [
+      { eventType: "viewer-request", functionArn: caller.attrFunctionArn },
+      { eventType: "viewer-response", functionArn: home.attrFunctionArn },
+    ],
     compress: true,
   });
   const reads = ["GET", "HEAD", "OPTIONS"];
@@ -136,6 +160,7 @@ function makeDistribution(scope: Construct, api: Api, options: EdgeOptions): clo
           id: "api",
           domainName: `${api.api.ref}.execute-api.${Aws.REGION}.${Aws.URL_SUFFIX}`,
           originPath: `/${api.stage.ref}`,
+          originCustomHeaders: [{ headerName: EDGE_KEY, headerValue: `{{resolve:secretsmanager:${key.ref}}}` }],
           customOriginConfig: { originProtocolPolicy: "https-only", originSslProtocols: ["TLSv1.2"] },
         },
       ],
@@ -170,6 +195,21 @@ function makeHomeFunction(scope: Construct, api: Api): cloudfront.CfnFunction {
   var stage = "/${api.stage.ref}/";
   if (place && place.value.startsWith(stage)) place.value = place.value.slice(stage.length - 1);
   return response;
+}
+`,
+  });
+}
+
+// For the API every caller has CloudFront's address.
+function makeCallerFunction(scope: Construct): cloudfront.CfnFunction {
+  return new cloudfront.CfnFunction(scope, "WithCaller", {
+    name: `${Aws.STACK_NAME}-with-caller`,
+    autoPublish: true,
+    functionConfig: { comment: "Says who asks", runtime: "cloudfront-js-2.0" },
+    functionCode: `function handler(event) {
+  var request = event.request;
+  request.headers["${EDGE_CALLER}"] = { value: event.viewer.ip };
+  return request;
 }
 `,
   });

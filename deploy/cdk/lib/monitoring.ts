@@ -8,17 +8,19 @@ import { Tables } from "./tables";
 
 const NAMESPACE = "Canvass";
 
-/** Votes that were accepted for the first time, with the dimension that the function writes (deploy/functions.json). */
-export const VOTES_CAST: Metric = { namespace: NAMESPACE, metricName: "Votes", dimensions: { Outcome: "cast" } };
-/** Records of the stream that cannot be read. */
-export const POISON_RECORDS: Metric = { namespace: NAMESPACE, metricName: "PoisonRecords" };
-/** Runs of the export that did not write all that was due. */
-export const EXPORT_FAILURES: Metric = { namespace: NAMESPACE, metricName: "ExportFailures" };
+/** A metric that the functions of a stack write (deploy/functions.json), with the dimensions that they write it with. */
+const written = (stack: string, metricName: string, dimensions: Record<string, string> = {}): Metric => ({
+  namespace: NAMESPACE,
+  metricName,
+  dimensions: { Stack: stack, ...dimensions },
+});
 
 const FIVE_MINUTES = 300;
 
 /** What is watched. */
 export interface Watched {
+  /** What the tables' names begin with, by which the functions tell their figures from another stack's. */
+  readonly stack: string;
   readonly api: Api;
   readonly functions: { readonly api: CanvassFunction; readonly tally: CanvassFunction; readonly export: CanvassFunction };
   readonly tables: Tables;
@@ -43,11 +45,22 @@ export function makeAlarms(scope: Construct, alerts: Alerts, watched: Watched): 
     of("AWS/SQS", "ApproximateNumberOfMessagesVisible", { QueueName: watched.deadLetters.attrQueueName }),
     { statistic: "Maximum", periodSeconds: 60, above: 0 },
   );
-  alerts.on(scope, "PoisonRecordsAlarm", "Records of votes cannot be read and are not counted", POISON_RECORDS, {
-    periodSeconds: FIVE_MINUTES,
-    above: 0,
-  });
-  alerts.on(scope, "ExportFailuresAlarm", "Exports were not written two hours in a row", EXPORT_FAILURES, {
+  const { stack } = watched;
+  alerts.on(
+    scope,
+    "PoisonRecordsAlarm",
+    "Records of votes cannot be read and are not counted",
+    written(stack, "PoisonRecords"),
+    { periodSeconds: FIVE_MINUTES, above: 0 },
+  );
+  alerts.on(
+    scope,
+    "RecountDifferencesAlarm",
+    "A poll's votes, counted anew, are not what was counted: do not certify it before it is known why",
+    written(stack, "RecountDifferences"),
+    { periodSeconds: FIVE_MINUTES, above: 0 },
+  );
+  alerts.on(scope, "ExportFailuresAlarm", "Exports were not written two hours in a row", written(stack, "ExportFailures"), {
     periodSeconds: 3600,
     evaluationPeriods: 2,
     above: 0,
@@ -57,7 +70,7 @@ export function makeAlarms(scope: Construct, alerts: Alerts, watched: Watched): 
     scope,
     "HighVoteVolumeAlarm",
     "Votes come at more than ten times the pace of DailyVoteTarget",
-    VOTES_CAST,
+    written(stack, "Votes", { Outcome: "cast" }),
     "sum * 28.8",
     { periodSeconds: FIVE_MINUTES, above: watched.dailyVoteTarget },
   );
@@ -104,7 +117,7 @@ export function makeDashboard(scope: Construct, alerts: Alerts, watched: Watched
   const widgets = [
     { type: "alarm", width: 24, height: 3, properties: { title: "Alarms", alarms: alerts.alarms.map((alarm) => alarm.attrArn) } },
     graph("Votes in five minutes", ["cast", "changed", "withdrawn", "replayed", "already_voted", "refused"].map((outcome) =>
-      line(of(NAMESPACE, "Votes", { Outcome: outcome }), outcome, "Sum"))),
+      line(written(watched.stack, "Votes", { Outcome: outcome }), outcome, "Sum"))),
     graph("Requests", [
       line(of("AWS/ApiGateway", "Count", api), "all", "Sum"),
       line(of("AWS/ApiGateway", "4XXError", api), "refused", "Sum"),
@@ -118,9 +131,10 @@ export function makeDashboard(scope: Construct, alerts: Alerts, watched: Watched
     graph("Time of functions, milliseconds", each("Duration", "p99")),
     graph("Write units of tables", tables.map(([name, of_]) => line(of("AWS/DynamoDB", "ConsumedWriteCapacityUnits", of_), name, "Sum"))),
     graph("Read units of tables", tables.map(([name, of_]) => line(of("AWS/DynamoDB", "ConsumedReadCapacityUnits", of_), name, "Sum"))),
-    graph("Given up by the tally, and failed exports", [
+    graph("Given up by the tally, failed exports, wrong counts", [
       line(of("AWS/SQS", "ApproximateNumberOfMessagesVisible", { QueueName: watched.deadLetters.attrQueueName }), "given up", "Maximum"),
-      line(EXPORT_FAILURES, "failed exports", "Sum"),
+      line(written(watched.stack, "ExportFailures"), "failed exports", "Sum"),
+      line(written(watched.stack, "RecountDifferences"), "recounts that differ", "Sum"),
     ]),
   ];
   return new cloudwatch.CfnDashboard(scope, "Dashboard", {

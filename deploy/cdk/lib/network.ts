@@ -17,7 +17,8 @@ export interface RedisOptions {
   /** The type of the nodes, such as `cache.t3.micro`. */
   readonly nodeType: string;
   readonly tables: string[];
-  readonly secret: string;
+  /** What the function reads from Secrets Manager. */
+  readonly secrets: string[];
 }
 
 /** Where the function that uses Redis runs, and where Redis is. */
@@ -157,7 +158,7 @@ function makeEndpoints(
     privateDnsEnabled: true,
     subnetIds: subnets.map((subnet) => subnet.ref),
     securityGroupIds: [endpoints.attrGroupId],
-    policyDocument: endpointPolicy("secretsmanager:GetSecretValue", [options.secret]),
+    policyDocument: endpointPolicy("secretsmanager:GetSecretValue", options.secrets),
   });
 }
 

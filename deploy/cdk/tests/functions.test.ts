@@ -39,8 +39,9 @@ function granted(resource: Resource): Record<string, string[]> {
   const found: Record<string, string[]> = {};
   for (const policy of role.Properties.Policies.filter((policy: any) => !SERVICE.includes(policy.PolicyName))) {
     for (const { Action, Resource } of policy.PolicyDocument.Statement) {
-      const on = nameOf(Resource, Action);
-      found[on] = [...new Set([...(found[on] ?? []), ...Action])].sort();
+      for (const on of [Resource].flat().map((resource) => nameOf(resource, Action))) {
+        found[on] = [...new Set([...(found[on] ?? []), ...Action])].sort();
+      }
     }
   }
   return sorted(found);
@@ -61,6 +62,7 @@ function nameOf(resource: unknown, actions: string[]): string {
   const text = JSON.stringify(resource);
   if (text.includes("StreamArn") || actions[0] === "dynamodb:ListStreams") return "table votes stream";
   if (id === "AdminKey") return "admin key";
+  if (id === "EdgeKeySecret") return "edge key";
   if (id === "ResultsBucket") return "exports";
   return `table ${TABLES[id!]}${text.includes("/index/") ? " indexes" : ""}`;
 }

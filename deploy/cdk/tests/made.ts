@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { synthesise } from "../lib/synthesise";
-import type { Known, Template } from "./rules";
+import { dimension, of, type Known, type Template } from "./rules";
 
 const DEPLOY = join(__dirname, "../..");
 const FUNCTIONS = join(DEPLOY, "functions.json");
@@ -12,24 +12,28 @@ export interface Described {
   readonly runtime: string;
   readonly handler: string;
   readonly functions: Record<string, { variables: { name: string; needed: boolean }[]; actions: Record<string, string[]> }>;
-  readonly metrics: { namespace: string; metrics: { name: string; dimension?: { name: string; values: string[] } }[] };
+  readonly metrics: { namespace: string; stack: string; metrics: { name: string; dimension?: { name: string; values: string[] } }[] };
 }
 
 const text = synthesise();
+const template = JSON.parse(text) as Template & Record<string, any>;
 export const described: Described | undefined = existsSync(FUNCTIONS) ? JSON.parse(readFileSync(FUNCTIONS, "utf8")) : undefined;
 
 export const made = {
   text,
   kept: readFileSync(join(DEPLOY, "canvass.template.json"), "utf8"),
-  template: JSON.parse(text) as Template & Record<string, any>,
+  template,
   known: known(),
 };
 
+/** What the functions write, each with the prefix that the template gives them. */
 function known(): Known {
-  const metrics = described?.metrics ?? { namespace: "Canvass", metrics: [] };
-  const written = metrics.metrics.map(({ name, dimension }): [string, string[]] => [
+  const metrics = described?.metrics ?? { namespace: "Canvass", stack: "Stack", metrics: [] };
+  const prefixes = of(template, "AWS::Lambda::Function").map(([, { Properties }]) => Properties.Environment.Variables.CANVASS_TABLE_PREFIX);
+  const stacks = [...new Set(prefixes.map((prefix) => dimension(metrics.stack, prefix)))];
+  const written = metrics.metrics.map(({ name, dimension: more }): [string, string[]] => [
     name,
-    dimension ? dimension.values.map((value) => `${dimension.name}=${value}`) : [""],
+    stacks.flatMap((stack) => (more ? more.values.map((value) => `${stack},${dimension(more.name, value)}`) : [stack])),
   ]);
   return { namespace: metrics.namespace, metrics: Object.fromEntries(written), archives: ["api", "tally", "export"] };
 }

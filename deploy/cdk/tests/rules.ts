@@ -158,10 +158,15 @@ export const alarmsLookAtWhatIsWritten: Rule = (template, known) =>
     return metrics.filter((metric: any) => metric.MetricName && !metric.Namespace.startsWith("AWS/")).flatMap((metric: any) => {
       const written = metric.Namespace === known.namespace ? known.metrics[metric.MetricName] : undefined;
       if (written === undefined) return [`${id}: nobody writes ${metric.Namespace} ${metric.MetricName}`];
-      const asked = (metric.Dimensions ?? []).map((one: any) => `${one.Name}=${one.Value}`);
+      const asked = (metric.Dimensions ?? []).map((one: any) => dimension(one.Name, one.Value));
       return written.some((one) => one === asked.join()) ? [] : [`${id}: ${metric.MetricName} is not written by [${asked}]`];
     });
   });
+
+/** A dimension in words; a value that is only known once it is deployed is told as the template has it. */
+export function dimension(name: string, value: unknown): string {
+  return `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`;
+}
 
 /** Defect 18: data sets of files whose columns are not texts, of no file, or that nothing shows. */
 export const dashboardsShowWhatIsThere: Rule = (template) => {

@@ -10,7 +10,7 @@ import { Match, Template } from "aws-cdk-lib/assertions";
 import { COLUMNS, CSV_COLUMNS, newestVotes } from "../lib/analytics";
 import { Canvass, type CanvassProps } from "../lib";
 import { made } from "./made";
-import { of } from "./rules";
+import { of, references } from "./rules";
 
 const ROOT = join(__dirname, "../../..");
 const template = Template.fromJSON(made.template as any);
@@ -144,6 +144,25 @@ test("document B's route has a validator, and the stage the parameters' throttle
     MethodSettings: [Match.objectLike({ ThrottlingRateLimit: { Ref: "ApiThrottleRateLimit" }, ThrottlingBurstLimit: { Ref: "ApiThrottleBurstLimit" } })],
   });
   template.hasResourceProperties("AWS::ApiGateway::UsagePlan", { Quota: { Limit: { Ref: "ApiKeyDailyQuota" }, Period: "DAY" } });
+});
+
+test("CloudFront and the function know each other by one secret, and the caller is CloudFront's word", () => {
+  const source = readFileSync(join(ROOT, "crates/canvass-lambda/src/gateway.rs"), "utf8");
+  const [key, caller] = ["EDGE_KEY", "EDGE_CALLER"].map((name) => new RegExp(`const ${name}: &str = "([\\w-]+)"`).exec(source)![1]!);
+  const [[, { Properties: distribution }]] = of(made.template, "AWS::CloudFront::Distribution") as [[string, { Properties: any }]];
+  const config = distribution.DistributionConfig;
+  const secret = { Ref: "EdgeKeySecret" };
+  assert.deepEqual(config.Origins[0].OriginCustomHeaders, [
+    { HeaderName: key, HeaderValue: { "Fn::Join": ["", ["{{resolve:secretsmanager:", secret, "}}"]] } },
+  ]);
+  const { CANVASS_EDGE_KEY_SECRET } = made.template.Resources.VoteProcessorFunction.Properties.Environment.Variables;
+  assert.deepEqual(CANVASS_EDGE_KEY_SECRET, { "Fn::If": ["HasCloudFront", secret, { Ref: "AWS::NoValue" }] });
+  for (const behaviour of [config.DefaultCacheBehavior, ...config.CacheBehaviors]) {
+    const [name] = references(behaviour.FunctionAssociations.find((one: any) => one.EventType === "viewer-request")?.FunctionARN);
+    const code = made.template.Resources[name!].Properties.FunctionCode;
+    const asked = new Function(`${code}; return handler({ request: { headers: { "${caller}": { value: "forged" } } }, viewer: { ip: "192.0.2.7" } });`)();
+    assert.deepEqual(asked.headers, { [caller!]: { value: "192.0.2.7" } });
+  }
 });
 
 test("the analytics read the files as they are written", () => {

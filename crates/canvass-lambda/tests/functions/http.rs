@@ -36,7 +36,7 @@ impl Message {
         field.map(|(_, value)| value.as_str())
     }
 
-    fn write(&self, mut to: impl Write) -> io::Result<()> {
+    pub(crate) fn write(&self, mut to: impl Write) -> io::Result<()> {
         let mut head = format!("{}\r\n", self.start);
         let is_bare = self.target() == "204" || self.target() == "304";
         if self.field("content-length").is_none() && !is_bare {
@@ -49,7 +49,7 @@ impl Message {
     }
 
     /// The next message; none where the connection has ended.
-    fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
+    pub(crate) fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut message = Self { start: line(from)?, ..Self::default() };
         if message.start.is_empty() {
             return Ok(None);

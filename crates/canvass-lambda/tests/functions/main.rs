@@ -6,8 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "in a test a failed step is a failed test")]
 
 mod bucket;
+mod calls;
 #[path = "../../../canvass-server/tests/http/contract.rs"]
 mod contract;
+mod deployed;
 #[path = "../../../canvass-server/tests/http/dialects.rs"]
 mod dialects;
 mod documents;
@@ -34,6 +36,7 @@ mod s3;
 mod server;
 mod story;
 mod stream;
+mod template;
 #[path = "../../../canvass-server/tests/http/votes.rs"]
 mod votes;
 mod world;

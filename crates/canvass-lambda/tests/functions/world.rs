@@ -1,6 +1,7 @@
 //! The functions over tables of their own in DynamoDB Local: their programs, API Gateway in front, the stream between.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher as _, Hasher as _, RandomState},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -97,8 +98,21 @@ pub(crate) struct Functions {
     pub(crate) gateway: SocketAddr,
     pub(crate) tally: Lambda,
     pub(crate) stream: Stream,
-    variables: Variables,
-    secrets: SocketAddr,
+    launches: BTreeMap<String, Launch>,
+}
+
+/// How a function is started.
+pub(crate) struct Launch {
+    pub(crate) path: PathBuf,
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+impl Launch {
+    fn start(&self) -> Lambda {
+        let variables: Vec<_> =
+            self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Lambda::start(&self.path, &variables).expect("the program starts")
+    }
 }
 
 impl Functions {
@@ -108,12 +122,19 @@ impl Functions {
         let usual = Options::new(&variables.prefix, Some(endpoint.clone()), [1; 16]);
         let patient = Options { attempt_wait_max: Duration::from_secs(10), ..usual };
         create_tables(&patient).await.expect("tables");
-        let stream = Stream::open(&endpoint, &format!("{}-votes", variables.prefix)).await;
         let secrets = serve(|request| secret(&request)).expect("a free port");
-        let api = Arc::new(launch(Program::Api, &variables, secrets));
+        let launches = [Program::Api, Program::Tally, Program::Export]
+            .map(|program| (program.name().to_owned(), launch(program, &variables, secrets)));
+        Self::on(&format!("{}-votes", variables.prefix), launches.into(), kind).await
+    }
+
+    /// Starts `api` and `tally` on tables that are there.
+    pub(crate) async fn on(votes: &str, launches: BTreeMap<String, Launch>, kind: Api) -> Self {
+        let stream = Stream::open(&endpoint(), votes).await;
+        let api = Arc::new(launches[Program::Api.name()].start());
         let gateway = open(Arc::clone(&api), kind);
-        let tally = launch(Program::Tally, &variables, secrets);
-        Self { api, gateway, tally, stream, variables, secrets }
+        let tally = launches[Program::Tally.name()].start();
+        Self { api, gateway, tally, stream, launches }
     }
 
     /// Starts `tally` anew.
@@ -123,7 +144,7 @@ impl Functions {
 
     /// Starts a function.
     pub(crate) fn launch(&self, program: Program) -> Lambda {
-        launch(program, &self.variables, self.secrets)
+        self.launches[program.name()].start()
     }
 
     /// Calls the function `export` once, in a program of its own; again where a busy machine did not answer it in time,
@@ -194,7 +215,7 @@ fn answer(outcome: Outcome, lambda: &Lambda) -> Value {
     }
 }
 
-fn launch(program: Program, variables: &Variables, secrets: SocketAddr) -> Lambda {
+fn launch(program: Program, variables: &Variables, secrets: SocketAddr) -> Launch {
     let Variables { prefix, implicit_polls, export_to, redis, s3, .. } = variables;
     let own = variables.tally_endpoint.clone().filter(|_| matches!(program, Program::Tally));
     let endpoint = own.or_else(|| variables.endpoint.clone()).unwrap_or_else(endpoint);
@@ -209,7 +230,8 @@ fn launch(program: Program, variables: &Variables, secrets: SocketAddr) -> Lambd
     }
     given.extend(redis.as_deref().map(|redis| ("CANVASS_REDIS", redis)));
     given.extend(s3.as_deref().map(|s3| ("AWS_ENDPOINT_URL_S3", s3)));
-    Lambda::start(&program.path(), &given).expect("the program starts")
+    let variables = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Launch { path: program.path(), variables: variables.collect() }
 }
 
 /// Secrets Manager as far as it is asked here.

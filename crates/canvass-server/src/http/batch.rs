@@ -28,7 +28,6 @@ use crate::{
     http::{
         ask::{Ask, next_bytes},
         guard::count,
-        openapi::VoteProblems,
         problem::{Kind, status},
         reply,
         votes::refuse_forgetful,
@@ -53,11 +52,11 @@ const LINES: &str = "application/x-ndjson";
 /// is answered for each vote, in order, with the status that the single route would give. A bad line spoils no other;
 /// empty lines are skipped but counted. Read the answers while you send: the server stops reading while nobody reads
 /// its answers. When the connection breaks, votes that were accepted stay.
-#[utoipa::path(post, path = "/v1/polls/{poll}/votes/batch", tag = "votes",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/polls/{poll}/votes/batch", tag = "votes",
     params(("poll" = String, Path, description = "The poll's id")),
     request_body(content = String, content_type = "application/x-ndjson", example = "{\"voterId\":\"u1\",\"ballot\":{\"choice\":\"pizza\"}}\n"),
     responses((status = 200, description = "A result line for each vote", body = String, content_type = "application/x-ndjson",
-        example = "{\"line\":1,\"status\":201,\"voteId\":\"7f8d2c1e-6f0a-4f3b-9d55-0a4b8c3d2e1f\"}\n{\"line\":2,\"status\":409,\"type\":\"/problems/already-voted\",\"detail\":\"…\",\"voteId\":\"7f8d2c1e-6f0a-4f3b-9d55-0a4b8c3d2e1f\"}\n"), VoteProblems))]
+        example = "{\"line\":1,\"status\":201,\"voteId\":\"7f8d2c1e-6f0a-4f3b-9d55-0a4b8c3d2e1f\"}\n{\"line\":2,\"status\":409,\"type\":\"/problems/already-voted\",\"detail\":\"…\",\"voteId\":\"7f8d2c1e-6f0a-4f3b-9d55-0a4b8c3d2e1f\"}\n"), crate::http::openapi::VoteProblems)))]
 pub(crate) async fn cast_votes(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.require_type(LINES)?;
     let id = ask.poll()?;

@@ -74,10 +74,10 @@ struct ResultsQuery {
 /// Read the results (documents A and B)
 ///
 /// Choices without votes are left out, as in the documents.
-#[utoipa::path(get, path = "/results", tag = "dialects",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/results", tag = "dialects",
     params(("pollId" = String, Query, description = "The poll's id")),
     responses((status = 200, description = "The count by choice", body = serde_json::Value, example = json!({"pollId": "lunch", "choices": {"pizza": 3}, "totalVotes": 3, "lastUpdated": "2026-12-01T12:00:00Z"})),
-        (status = 400, description = "pollId is missing"), (status = 403, description = "The poll's results need a key"), (status = 404, description = "No such poll"), (status = 429, description = "Too many requests"), (status = 503, description = "Try again")))]
+        (status = 400, description = "pollId is missing"), (status = 403, description = "The poll's results need a key"), (status = 404, description = "No such poll"), (status = 429, description = "Too many requests"), (status = 503, description = "Try again"))))]
 pub(crate) async fn read_results(app: App, ask: Ask) -> Result<Response, Failure> {
     let query: ResultsQuery = ask.query()?;
     let Some(text) = query.poll_id.filter(|id| !id.is_empty()) else {

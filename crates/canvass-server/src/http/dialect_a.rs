@@ -24,12 +24,12 @@ use crate::{
 };
 
 /// Cast a vote (document A)
-#[utoipa::path(post, path = "/votes", tag = "dialects",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/votes", tag = "dialects",
     request_body(content = serde_json::Value, example = json!({"userId": "u1", "pollId": "lunch", "choice": "pizza"})),
     responses((status = 201, description = "The vote counts", body = serde_json::Value, example = json!({"message": "Vote recorded successfully", "userId": "u1", "pollId": "lunch", "choice": "pizza", "timestamp": "2026-12-01T12:00:00Z"})),
         (status = 400, description = "Not JSON, a field missing, or an unknown choice"), (status = 403, description = "No valid key"),
         (status = 404, description = "No such poll"), (status = 409, description = "The user has voted, or the poll is not open"), (status = 408, description = "The body did not arrive in time"), (status = 413, description = "The body is too large"),
-        (status = 429, description = "Over the plan"), (status = 503, description = "Nothing was changed; try again")))]
+        (status = 429, description = "Over the plan"), (status = 503, description = "Nothing was changed; try again"))))]
 pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::VotesWrite)?;
     let body = ask.vote_bytes(&app).await?;
@@ -91,11 +91,11 @@ struct VoteQuery {
 }
 
 /// Read a user's vote (document A)
-#[utoipa::path(get, path = "/votes", tag = "dialects",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/votes", tag = "dialects",
     params(("userId" = String, Query, description = "The user"), ("pollId" = String, Query, description = "The poll's id")),
     responses((status = 200, description = "The vote", body = serde_json::Value, example = json!({"userId": "u1", "pollId": "lunch", "choice": "pizza", "timestamp": "2026-12-01T12:00:00Z"})),
         (status = 400, description = "A parameter is missing"), (status = 403, description = "No valid key"),
-        (status = 404, description = "No such vote or poll"), (status = 429, description = "Over the plan"), (status = 503, description = "Try again")))]
+        (status = 404, description = "No such vote or poll"), (status = 429, description = "Over the plan"), (status = 503, description = "Try again"))))]
 pub(crate) async fn read_vote(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::VotesRead)?;
     let query: VoteQuery = ask.query()?;

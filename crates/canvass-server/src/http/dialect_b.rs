@@ -44,12 +44,12 @@ const INVALID: &str = "Invalid request body";
 /// Cast a vote (document B)
 ///
 /// Without `voterId` the caller's address stands for the voter, where the poll allows it.
-#[utoipa::path(post, path = "/vote", tag = "dialects",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/vote", tag = "dialects",
     request_body(content = serde_json::Value, example = json!({"pollId": "lunch", "optionId": "pizza", "voterId": "u1", "idempotencyKey": "unique-key-123", "demographics": {"ageGroup": "25-34"}})),
     responses((status = 200, description = "The vote counts", body = serde_json::Value, example = json!({"message": "Vote processed successfully", "voteId": "7f8d2c1e-6f0a-4f3b-9d55-0a4b8c3d2e1f"})),
         (status = 400, description = "The body fails the document's schema, or names an unknown option"), (status = 403, description = "The poll needs a key"),
         (status = 404, description = "No such poll"), (status = 409, description = "The voter has voted, the key was used, or the poll is not open"), (status = 408, description = "The body did not arrive in time"), (status = 413, description = "The body is too large"),
-        (status = 429, description = "Too many requests"), (status = 503, description = "Nothing was changed; try again")))]
+        (status = 429, description = "Too many requests"), (status = 503, description = "Nothing was changed; try again"))))]
 pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let body = ask.vote_bytes(&app).await?;
     let Some((body, voter, idempotency_key)) = read_body(&body) else {

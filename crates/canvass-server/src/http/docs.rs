@@ -1,4 +1,6 @@
 //! The OpenAPI description as a file for programs, and as a page for people that needs no other server.
+//!
+//! The file is in the program as the tests keep it, so that only tests compile what makes it from the code.
 
 use std::sync::OnceLock;
 
@@ -12,17 +14,17 @@ use crate::{
     app::App,
     http::{
         ask::Ask,
-        openapi::openapi,
         pages::{escaped, page, put, with_code},
         reply,
     },
     service::Failure,
 };
 
+const DESCRIPTION: &str = include_str!("../../openapi.json");
+
 /// The description.
 pub(crate) async fn read_openapi(_: App, _: Ask) -> Result<Response, Failure> {
-    let mut response =
-        reply::of(StatusCode::OK, HeaderValue::from_static("application/json"), description_json());
+    let mut response = reply::of(StatusCode::OK, HeaderValue::from_static("application/json"), DESCRIPTION);
     // Pages of any origin may read what every client may know.
     response.headers_mut().insert("access-control-allow-origin", HeaderValue::from_static("*"));
     Ok(response)
@@ -32,15 +34,10 @@ pub(crate) async fn read_openapi(_: App, _: Ask) -> Result<Response, Failure> {
 pub(crate) async fn read_docs(_: App, _: Ask) -> Result<Response, Failure> {
     static PAGE: OnceLock<String> = OnceLock::new();
     let html = PAGE.get_or_init(|| {
-        let description: Value = serde_json::from_str(description_json()).unwrap_or_default();
+        let description: Value = serde_json::from_str(DESCRIPTION).unwrap_or_default();
         render(&description)
     });
     Ok(reply::html(StatusCode::OK, html.clone()))
-}
-
-fn description_json() -> &'static str {
-    static JSON: OnceLock<String> = OnceLock::new();
-    JSON.get_or_init(|| openapi().to_pretty_json().expect("the description is plain data"))
 }
 
 fn render(description: &Value) -> String {

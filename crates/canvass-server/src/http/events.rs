@@ -8,11 +8,11 @@ use serde::Deserialize;
 
 use crate::{
     app::App,
-    http::{ask::Ask, openapi::EventProblems, reply},
+    http::{ask::Ask, reply},
     limits::{EVENTS_PAGE_DEFAULT, EVENTS_PAGE_MAX},
     service::{
         Failure,
-        events::{EventKind, EventPage, Wanted},
+        events::{EventKind, Wanted},
     },
 };
 
@@ -30,7 +30,7 @@ struct EventsQuery {
 ///
 /// Steps in polls' lives, and `results.changed` after each so many records of a poll. Who keeps `nextAfter` and sends it
 /// as `after` misses nothing, whatever happens in between; the same events come by webhooks.
-#[utoipa::path(get, path = "/v1/events", tag = "webhooks",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/events", tag = "webhooks",
     params(
         ("after" = Option<u64>, Query, description = "`nextAfter` of the page before; from the beginning, if absent"),
         ("limit" = Option<usize>, Query, description = "Events of a page, 1 to 1,000; 100 if absent", minimum = 1, maximum = 1000),
@@ -38,7 +38,7 @@ struct EventsQuery {
         ("polls" = Option<String>, Query, description = "Only in these, with commas between; if absent, all"),
         ("everyVotes" = Option<u64>, Query, description = "`results.changed` after each so many records of a poll; none if absent"),
     ),
-    responses((status = 200, description = "A page of events", body = EventPage), EventProblems))]
+    responses((status = 200, description = "A page of events", body = crate::service::events::EventPage), crate::http::openapi::EventProblems)))]
 pub(crate) async fn list_all_events(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsRead)?;
     let query: EventsQuery = ask.query()?;

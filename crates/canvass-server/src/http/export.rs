@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     app::App,
-    http::{ask::Ask, openapi::ExportProblems, reply},
+    http::{ask::Ask, reply},
     service::{Failure, election::file_type, export::ExportFormat},
 };
 
@@ -34,11 +34,11 @@ struct ExportQuery {
 /// Votes that come while the export is written are not in it. In CSV a cell that a spreadsheet would take for a formula
 /// has an apostrophe in front; the other formats hold each text as it is, and a workbook says that it is text. A
 /// workbook goes on in a further sheet after 1,048,576 rows.
-#[utoipa::path(get, path = "/v1/polls/{poll}/export", tag = "results",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/polls/{poll}/export", tag = "results",
     params(("poll" = String, Path, description = "The poll's id"),
         ("format" = Option<String>, Query, description = "`csv` (if absent), `jsonl`, `json`, `xlsx`, `parquet`, `election`, `blt` or `abif`"),
         ("voters" = Option<String>, Query, description = "`given` (if absent), `pseudonyms`: a keyed hash, the same for a voter in every export of the poll, or `omitted`")),
-    responses((status = 200, description = "The votes", body = String, content_type = "text/csv"), ExportProblems))]
+    responses((status = 200, description = "The votes", body = String, content_type = "text/csv"), crate::http::openapi::ExportProblems)))]
 pub(crate) async fn export_votes(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::ExportsRead)?;
     let id = ask.poll()?;

@@ -9,22 +9,22 @@ use canvass_domain::key::Scope;
 
 use crate::{
     app::App,
-    http::{ask::Ask, openapi::Problem, reply},
+    http::{ask::Ask, reply},
     metrics::Metrics,
     service::Failure,
 };
 
 /// Whether the server runs
-#[utoipa::path(get, path = "/livez", tag = "server",
-    responses((status = 200, description = "It runs", body = String, content_type = "text/plain")))]
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/livez", tag = "server",
+    responses((status = 200, description = "It runs", body = String, content_type = "text/plain"))))]
 pub(crate) async fn read_liveness(_: App, _: Ask) -> Result<Response, Failure> {
     Ok(text("ok\n".to_owned()))
 }
 
 /// Whether the server can take votes
-#[utoipa::path(get, path = "/readyz", tag = "server",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/readyz", tag = "server",
     responses((status = 200, description = "It can", body = String, content_type = "text/plain"),
-        (status = 503, description = "Its storage cannot be written", body = Problem, content_type = "application/problem+json")))]
+        (status = 503, description = "Its storage cannot be written", body = crate::http::openapi::Problem, content_type = "application/problem+json"))))]
 pub(crate) async fn read_readiness(app: App, _: Ask) -> Result<Response, Failure> {
     match app.store().health().trouble {
         None => Ok(text("ready\n".to_owned())),
@@ -36,8 +36,8 @@ pub(crate) async fn read_readiness(app: App, _: Ask) -> Result<Response, Failure
 ///
 /// A caller with a key that has `results:read` is also told of the polls with the most votes: their ids, and how many
 /// votes told which of the declared values. Anybody else is told of no poll.
-#[utoipa::path(get, path = "/metrics", tag = "server",
-    responses((status = 200, description = "Every figure, in the text format 0.0.4", body = String, content_type = "text/plain")))]
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/metrics", tag = "server",
+    responses((status = 200, description = "Every figure, in the text format 0.0.4", body = String, content_type = "text/plain"))))]
 pub(crate) async fn read_metrics(app: App, ask: Ask) -> Result<Response, Failure> {
     let mut figures = app.parts.metrics.render(&app.store().health(), app.parts.live.watchers());
     Metrics::render_watch(&mut figures, &app.parts.webhooks, &app.parts.alarms);

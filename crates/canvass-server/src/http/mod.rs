@@ -15,6 +15,7 @@ mod guard;
 mod health;
 mod keys;
 mod oembed;
+#[cfg(feature = "openapi")]
 mod openapi;
 mod pages;
 mod polls;
@@ -33,6 +34,7 @@ use axum::{
 };
 
 pub use guard::PeerAddress;
+#[cfg(feature = "openapi")]
 pub use openapi::openapi;
 pub use problem::answer_too_large;
 

@@ -10,11 +10,9 @@ use axum::{
 };
 use canvass_domain::{Poll, PollId};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::{
     ask::Ask,
-    openapi::OembedProblems,
     pages::{escaped, host, origin},
     reply,
 };
@@ -33,7 +31,8 @@ struct OembedQuery {
 }
 
 /// What to show of a poll.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Oembed {
     version: &'static str,
     r#type: &'static str,
@@ -61,12 +60,12 @@ enum Shown {
 ///
 /// oEmbed 1.0, for polls that anyone may vote in and see. The answer's frame is shown on pages of the origins in the
 /// server's `embed-origins`, and nowhere else.
-#[utoipa::path(get, path = "/oembed", tag = "results",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/oembed", tag = "results",
     params(("url" = String, Query, description = "The address of a poll's page, or of its results"),
         ("format" = Option<String>, Query, description = "`json` (if absent) or `xml`"),
         ("maxwidth" = Option<u32>, Query, description = "Pixels that the frame may be wide"),
         ("maxheight" = Option<u32>, Query, description = "Pixels that the frame may be high")),
-    responses((status = 200, description = "What to show", body = Oembed), OembedProblems))]
+    responses((status = 200, description = "What to show", body = Oembed), crate::http::openapi::OembedProblems)))]
 pub(crate) async fn read_oembed(app: App, ask: Ask) -> Result<Response, Failure> {
     let query: OembedQuery = ask.query()?;
     let url = query.url.as_deref().ok_or_else(|| Failure::invalid("url", "the address of a poll's page"))?;

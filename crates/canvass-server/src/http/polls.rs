@@ -5,7 +5,7 @@ use axum::{
     response::Response,
 };
 use canvass_domain::{
-    Poll, Sequence,
+    Sequence,
     decide::PollCommand,
     key::Scope,
     poll::{NewPoll, PollPatch, Status},
@@ -15,24 +15,17 @@ use serde::Deserialize;
 
 use crate::{
     app::App,
-    http::{
-        ask::Ask,
-        openapi::{CertifyProblems, EraseProblems, PollProblems, ReadProblems},
-        reply,
-    },
+    http::{ask::Ask, reply},
     limits::POLLS_PAGE_DEFAULT,
-    service::{
-        Failure,
-        polls::{EventList, PollList},
-    },
+    service::Failure,
 };
 
 /// Create a poll
 ///
 /// It begins as a draft unless `status` is `open` (or `scheduled`, with `opensAt`).
-#[utoipa::path(post, path = "/v1/polls", tag = "polls",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/polls", tag = "polls",
     request_body(content = NewPoll, example = json!({"title": "Lunch?", "options": [{"id": "pizza", "label": "Pizza"}, {"id": "soup", "label": "Soup"}], "status": "open"})),
-    responses((status = 201, description = "The poll", body = Poll, headers(("location" = String, description = "Where the poll is"), ("etag" = String, description = "Its version"))), PollProblems))]
+    responses((status = 201, description = "The poll", body = canvass_domain::Poll, headers(("location" = String, description = "Where the poll is"), ("etag" = String, description = "Its version"))), crate::http::openapi::PollProblems)))]
 pub(crate) async fn create_poll(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     let request: NewPoll = ask.json(&app).await?;
@@ -52,13 +45,13 @@ struct ListQuery {
 }
 
 /// List polls, newest first
-#[utoipa::path(get, path = "/v1/polls", tag = "polls",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/polls", tag = "polls",
     params(
         ("status" = Option<Status>, Query, description = "Only polls that stand there"),
         ("limit" = Option<usize>, Query, description = "Polls of a page, 1 to 200; 50 if absent", minimum = 1, maximum = 200),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
-    responses((status = 200, description = "A page of polls", body = PollList), ReadProblems))]
+    responses((status = 200, description = "A page of polls", body = crate::service::polls::PollList), crate::http::openapi::ReadProblems)))]
 pub(crate) async fn list_polls(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsRead)?;
     let query: ListQuery = ask.query()?;
@@ -72,10 +65,10 @@ pub(crate) async fn list_polls(app: App, ask: Ask) -> Result<Response, Failure> 
 ///
 /// For keys with the scope `polls:read`, and for anyone where voters need no key, once it is no draft any more. A device
 /// that reads a public poll is given the cookie that it votes with.
-#[utoipa::path(get, path = "/v1/polls/{poll}", tag = "polls",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/polls/{poll}", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id")),
-    responses((status = 200, description = "The poll", body = Poll, headers(("etag" = String, description = "Its version"))),
-        (status = 304, description = "The poll is at the version that `If-None-Match` names"), ReadProblems))]
+    responses((status = 200, description = "The poll", body = canvass_domain::Poll, headers(("etag" = String, description = "Its version"))),
+        (status = 304, description = "The poll is at the version that `If-None-Match` names"), crate::http::openapi::ReadProblems)))]
 pub(crate) async fn read_poll(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let id = ask.poll()?;
     let poll = app.visible_poll(&id, &ask.caller).await?;
@@ -93,11 +86,11 @@ pub(crate) async fn read_poll(app: App, mut ask: Ask) -> Result<Response, Failur
 ///
 /// What is absent stays. Once a vote is in, options, method, seats, access, revote and demographics are fixed; labels may
 /// be corrected.
-#[utoipa::path(patch, path = "/v1/polls/{poll}", tag = "polls",
+#[cfg_attr(feature = "openapi", utoipa::path(patch, path = "/v1/polls/{poll}", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to change")),
     request_body(content = PollPatch, example = json!({"title": "Lunch on Friday?"})),
-    responses((status = 200, description = "The poll afterwards", body = Poll), PollProblems))]
+    responses((status = 200, description = "The poll afterwards", body = canvass_domain::Poll), crate::http::openapi::PollProblems)))]
 pub(crate) async fn change_poll(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     let patch: PollPatch = ask.json(&app).await?;
@@ -105,10 +98,10 @@ pub(crate) async fn change_poll(app: App, mut ask: Ask) -> Result<Response, Fail
 }
 
 /// Delete a draft or an archived poll
-#[utoipa::path(delete, path = "/v1/polls/{poll}", tag = "polls",
+#[cfg_attr(feature = "openapi", utoipa::path(delete, path = "/v1/polls/{poll}", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to delete")),
-    responses((status = 204, description = "The poll is gone"), PollProblems))]
+    responses((status = 204, description = "The poll is gone"), crate::http::openapi::PollProblems)))]
 pub(crate) async fn delete_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     step(app, ask, PollCommand::Delete).await.map(|_| reply::no_content())
@@ -117,50 +110,50 @@ pub(crate) async fn delete_poll(app: App, ask: Ask) -> Result<Response, Failure>
 /// Open a poll, or go on after a pause
 ///
 /// A draft whose `opensAt` lies in the future is scheduled instead. Asked again, the answer is the same.
-#[utoipa::path(post, path = "/v1/polls/{poll}/open", tag = "polls",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/polls/{poll}/open", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to open")),
-    responses((status = 200, description = "The poll afterwards", body = Poll), PollProblems))]
+    responses((status = 200, description = "The poll afterwards", body = canvass_domain::Poll), crate::http::openapi::PollProblems)))]
 pub(crate) async fn open_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     step(app, ask, PollCommand::Open).await
 }
 
 /// Take no votes for now
-#[utoipa::path(post, path = "/v1/polls/{poll}/pause", tag = "polls",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/polls/{poll}/pause", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to pause")),
-    responses((status = 200, description = "The poll afterwards", body = Poll), PollProblems))]
+    responses((status = 200, description = "The poll afterwards", body = canvass_domain::Poll), crate::http::openapi::PollProblems)))]
 pub(crate) async fn pause_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     step(app, ask, PollCommand::Pause).await
 }
 
 /// Take no votes any more
-#[utoipa::path(post, path = "/v1/polls/{poll}/close", tag = "polls",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/polls/{poll}/close", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to close")),
-    responses((status = 200, description = "The poll afterwards", body = Poll), PollProblems))]
+    responses((status = 200, description = "The poll afterwards", body = canvass_domain::Poll), crate::http::openapi::PollProblems)))]
 pub(crate) async fn close_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     step(app, ask, PollCommand::Close).await
 }
 
 /// Recount a closed poll and declare it right
-#[utoipa::path(post, path = "/v1/polls/{poll}/certify", tag = "polls",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/polls/{poll}/certify", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to certify")),
-    responses((status = 200, description = "The poll afterwards", body = Poll), CertifyProblems))]
+    responses((status = 200, description = "The poll afterwards", body = canvass_domain::Poll), crate::http::openapi::CertifyProblems)))]
 pub(crate) async fn certify_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     step(app, ask, PollCommand::Certify).await
 }
 
 /// Put a certified poll away
-#[utoipa::path(post, path = "/v1/polls/{poll}/archive", tag = "polls",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/polls/{poll}/archive", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to archive")),
-    responses((status = 200, description = "The poll afterwards", body = Poll), PollProblems))]
+    responses((status = 200, description = "The poll afterwards", body = canvass_domain::Poll), crate::http::openapi::PollProblems)))]
 pub(crate) async fn archive_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     step(app, ask, PollCommand::Archive).await
@@ -171,10 +164,10 @@ pub(crate) async fn archive_poll(app: App, ask: Ask) -> Result<Response, Failure
 /// Voters, what they told of themselves, and idempotency keys are overwritten on disk and can be had by nobody any more.
 /// The ballots, the counts and the chain of records stay; breakdowns do not. The answer comes when it has begun:
 /// `personalData` is `erasing`, and `erased` once nothing is left. Asked again, the answer is the same.
-#[utoipa::path(post, path = "/v1/polls/{poll}/erase", tag = "polls",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/polls/{poll}/erase", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("if-match" = Option<String>, Header, description = "The ETag of the version to erase")),
-    responses((status = 200, description = "The poll afterwards", body = Poll), EraseProblems))]
+    responses((status = 200, description = "The poll afterwards", body = canvass_domain::Poll), crate::http::openapi::EraseProblems)))]
 pub(crate) async fn erase_poll(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::Admin)?;
     step(app, ask, PollCommand::Erase).await
@@ -194,10 +187,10 @@ struct EventsQuery {
 /// Who did what to a poll, and when
 ///
 /// Every step in the poll's life and every correction, oldest first.
-#[utoipa::path(get, path = "/v1/polls/{poll}/events", tag = "polls",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/polls/{poll}/events", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id"),
         ("after" = Option<u64>, Query, description = "`nextAfter` of the page before")),
-    responses((status = 200, description = "A page of the audit trail", body = EventList), ReadProblems))]
+    responses((status = 200, description = "A page of the audit trail", body = crate::service::polls::EventList), crate::http::openapi::ReadProblems)))]
 pub(crate) async fn list_events(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsRead)?;
     let id = ask.poll()?;

@@ -7,24 +7,15 @@ use axum::{
     },
     response::Response,
 };
-use canvass_domain::{
-    Sequence,
-    key::Scope,
-    results::{BreakdownView, Results, TimelineView, TimelineWidth},
-};
+use canvass_domain::{Sequence, key::Scope, results::TimelineWidth};
 use serde::Deserialize;
 
 use crate::{
     app::App,
-    http::{
-        ask::Ask,
-        openapi::{CountProblems, ReadProblems},
-        reply,
-    },
+    http::{ask::Ask, reply},
     limits::SHORT_POLLING_CACHE_SECONDS,
     service::{
         Failure,
-        recount::RecountView,
         results::{Seen, Viewer},
         votes::{Text, read_voter},
     },
@@ -47,13 +38,13 @@ pub(crate) struct ResultsQuery {
 /// add `total` to each option, and `score` its `mean` too. The count of a poll with very many different ballots may be
 /// up to half a second, or a few times as long as counting takes, behind the votes while it takes them; `sequence`
 /// says what is counted.
-#[utoipa::path(get, path = "/v1/polls/{poll}/results", tag = "results",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/polls/{poll}/results", tag = "results",
     params(("poll" = String, Path, description = "The poll's id"),
         ("voter" = Option<String>, Query, description = "In a poll whose results are for those who have voted: the voter to show them to (scope votes:read)"),
         ("reveal" = Option<bool>, Query, description = "Show the count against the poll's rule (scope admin)"),
         ("if-none-match" = Option<String>, Header, description = "The ETag of the results that the caller has")),
-    responses((status = 200, description = "The results", body = Results, headers(("etag" = String, description = "Their sequence"))),
-        (status = 304, description = "Nothing has changed since the ETag in `If-None-Match`"), ReadProblems))]
+    responses((status = 200, description = "The results", body = canvass_domain::results::Results, headers(("etag" = String, description = "Their sequence"))),
+        (status = 304, description = "Nothing has changed since the ETag in `If-None-Match`"), crate::http::openapi::ReadProblems)))]
 pub(crate) async fn read_results(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let query = ask.query()?;
     let seen = see(&app, &mut ask, &query).await?;
@@ -69,11 +60,11 @@ pub(crate) async fn read_results(app: App, mut ask: Ask) -> Result<Response, Fai
 /// Figures below the poll's `minimumCell` are null, and so are as many others that none can be found by subtracting. In
 /// such a poll a figure that was shown stays until `minimumCell` ballots have come to it, so that two answers do not
 /// tell of one vote.
-#[utoipa::path(get, path = "/v1/polls/{poll}/breakdown", tag = "results",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/polls/{poll}/breakdown", tag = "results",
     params(("poll" = String, Path, description = "The poll's id"),
         ("by" = String, Query, description = "One of the poll's dimensions"),
         ("reveal" = Option<bool>, Query, description = "Show the count against the poll's rule (scope admin)")),
-    responses((status = 200, description = "Options by values", body = BreakdownView), CountProblems))]
+    responses((status = 200, description = "Options by values", body = canvass_domain::results::BreakdownView), crate::http::openapi::CountProblems)))]
 pub(crate) async fn read_breakdown(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let query: ResultsQuery = ask.query()?;
     let by = query.by.as_deref().ok_or_else(|| Failure::invalid("by", "say which dimension"))?;
@@ -83,11 +74,11 @@ pub(crate) async fn read_breakdown(app: App, mut ask: Ask) -> Result<Response, F
 }
 
 /// Read the votes over time
-#[utoipa::path(get, path = "/v1/polls/{poll}/timeline", tag = "results",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/polls/{poll}/timeline", tag = "results",
     params(("poll" = String, Path, description = "The poll's id"),
         ("step" = Option<String>, Query, description = "`minute`, `hour` (if absent) or `day`"),
         ("reveal" = Option<bool>, Query, description = "Show the votes against the poll's rule (scope admin)")),
-    responses((status = 200, description = "Votes by step", body = TimelineView), CountProblems))]
+    responses((status = 200, description = "Votes by step", body = canvass_domain::results::TimelineView), crate::http::openapi::CountProblems)))]
 pub(crate) async fn read_timeline(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let query: ResultsQuery = ask.query()?;
     let width = match query.step.as_deref() {
@@ -102,9 +93,9 @@ pub(crate) async fn read_timeline(app: App, mut ask: Ask) -> Result<Response, Fa
 }
 
 /// Fold the ledger again and compare
-#[utoipa::path(post, path = "/v1/polls/{poll}/recount", tag = "results",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/polls/{poll}/recount", tag = "results",
     params(("poll" = String, Path, description = "The poll's id")),
-    responses((status = 200, description = "What was found", body = RecountView), ReadProblems))]
+    responses((status = 200, description = "What was found", body = crate::service::recount::RecountView), crate::http::openapi::ReadProblems)))]
 pub(crate) async fn recount_poll(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     let id = ask.poll()?;

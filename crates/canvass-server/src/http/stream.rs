@@ -13,7 +13,7 @@ use futures_util::stream::unfold;
 
 use crate::{
     app::App,
-    http::{ask::Ask, openapi::ReadProblems, reply, results::see},
+    http::{ask::Ask, reply, results::see},
     limits::{LIVE_RETRY_MAX, SHORT_POLLING_PAUSE},
     service::{
         Failure,
@@ -27,13 +27,13 @@ use crate::{
 /// sequence as `id`, at most ten a second. A slow reader skips to the newest. The stream ends after a quarter of an
 /// hour at most, and when the server stops; connect again with `Last-Event-ID`, as browsers do by themselves, after the
 /// time that the field `retry` asks for. Where the server runs as functions, each stream ends with its first event.
-#[utoipa::path(get, path = "/v1/polls/{poll}/results/stream", tag = "results",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/polls/{poll}/results/stream", tag = "results",
     params(("poll" = String, Path, description = "The poll's id"),
         ("voter" = Option<String>, Query, description = "In a poll whose results are for those who have voted: the voter to show them to (scope votes:read)"),
         ("reveal" = Option<bool>, Query, description = "Show the count against the poll's rule (scope admin)"),
         ("last-event-id" = Option<String>, Header, description = "The sequence that the caller has seen")),
     responses((status = 200, description = "The results, again with each change", body = String, content_type = "text/event-stream",
-        example = "retry: 2150\n\nevent: results\nid: 17\ndata: {\"pollId\":\"lunch\",…}\n\n"), ReadProblems))]
+        example = "retry: 2150\n\nevent: results\nid: 17\ndata: {\"pollId\":\"lunch\",…}\n\n"), crate::http::openapi::ReadProblems)))]
 pub(crate) async fn stream_results(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let query = ask.query()?;
     let seen = see(&app, &mut ask, &query).await?;

@@ -10,7 +10,6 @@ use crate::{
     app::App,
     http::{
         ask::{Ask, JSON},
-        openapi::{EraseProblems, VoteProblems, VoteReadProblems, VoteRequestSchema, VoteSchema},
         pages::is_cross_origin,
         reply,
     },
@@ -18,7 +17,6 @@ use crate::{
         Caller, Failure,
         answer::Recorded,
         devices::NewDevice,
-        erasing::ErasedView,
         votes::{Identity, Text, VoteAsk, VoteRequest, identify, read_voter},
     },
 };
@@ -31,15 +29,15 @@ const MYSELF: &str = "me";
 /// In a poll whose `access` is `key` or `open` the request names the voter; in a `public` poll the device votes, known
 /// by a cookie; in a `code` poll the one-time code is the voter. An `Idempotency-Key` makes it safe to send the request
 /// again: the first answer comes again, byte for byte.
-#[utoipa::path(post, path = "/v1/polls/{poll}/votes", tag = "votes",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/polls/{poll}/votes", tag = "votes",
     params(
         ("poll" = String, Path, description = "The poll's id"),
         ("idempotency-key" = Option<String>, Header, description = "The caller's name for this request: 1 to 256 visible ASCII characters"),
         ("x-voting-code" = Option<String>, Header, description = "The one-time code, instead of `code` in the body"),
     ),
-    request_body(content = VoteRequestSchema, example = json!({"voterId": "u1", "ballot": {"choice": "pizza"}, "demographics": {"ageGroup": "25-34"}})),
-    responses((status = 201, description = "The vote is durable and counts", body = VoteSchema,
-        headers(("idempotency-replayed" = Option<String>, description = "`true` where the request was done before"))), VoteProblems))]
+    request_body(content = crate::http::openapi::VoteRequestSchema, example = json!({"voterId": "u1", "ballot": {"choice": "pizza"}, "demographics": {"ageGroup": "25-34"}})),
+    responses((status = 201, description = "The vote is durable and counts", body = crate::http::openapi::VoteSchema,
+        headers(("idempotency-replayed" = Option<String>, description = "`true` where the request was done before"))), crate::http::openapi::VoteProblems)))]
 pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let id = ask.poll()?;
     ask.require_type(JSON)?;
@@ -80,16 +78,16 @@ pub(crate) fn refuse_forgetful(head: &Parts, device: Option<&NewDevice>) -> Resu
 /// Change a vote
 ///
 /// Where the poll's `revote` is `untilClose`. The new vote takes the place of the one before.
-#[utoipa::path(put, path = "/v1/polls/{poll}/votes/{voter}", tag = "votes",
+#[cfg_attr(feature = "openapi", utoipa::path(put, path = "/v1/polls/{poll}/votes/{voter}", tag = "votes",
     params(
         ("poll" = String, Path, description = "The poll's id"),
         ("voter" = String, Path, description = "The voter's id; also `me` for a device or the holder of a code"),
         ("idempotency-key" = Option<String>, Header, description = "The caller's name for this request"),
         ("x-voting-code" = Option<String>, Header, description = "The one-time code, instead of `code` in the body"),
     ),
-    request_body(content = VoteRequestSchema, example = json!({"ballot": {"choice": "soup"}})),
-    responses((status = 200, description = "The changed vote is durable and counts", body = VoteSchema,
-        headers(("idempotency-replayed" = Option<String>, description = "`true` where the request was done before"))), VoteProblems))]
+    request_body(content = crate::http::openapi::VoteRequestSchema, example = json!({"ballot": {"choice": "soup"}})),
+    responses((status = 200, description = "The changed vote is durable and counts", body = crate::http::openapi::VoteSchema,
+        headers(("idempotency-replayed" = Option<String>, description = "`true` where the request was done before"))), crate::http::openapi::VoteProblems)))]
 pub(crate) async fn change_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let id = ask.poll()?;
     ask.require_type(JSON)?;
@@ -120,7 +118,7 @@ pub(crate) async fn change_vote(app: App, mut ask: Ask) -> Result<Response, Fail
 /// Withdraw a vote
 ///
 /// Where the poll's `revote` is `untilClose`. The voter may vote anew.
-#[utoipa::path(delete, path = "/v1/polls/{poll}/votes/{voter}", tag = "votes",
+#[cfg_attr(feature = "openapi", utoipa::path(delete, path = "/v1/polls/{poll}/votes/{voter}", tag = "votes",
     params(
         ("poll" = String, Path, description = "The poll's id"),
         ("voter" = String, Path, description = "The voter's id; also `me` for a device or the holder of a code"),
@@ -128,7 +126,7 @@ pub(crate) async fn change_vote(app: App, mut ask: Ask) -> Result<Response, Fail
         ("x-voting-code" = Option<String>, Header, description = "The one-time code, in a poll with codes"),
     ),
     responses((status = 204, description = "The vote no longer counts",
-        headers(("idempotency-replayed" = Option<String>, description = "`true` where the request was done before"))), VoteProblems))]
+        headers(("idempotency-replayed" = Option<String>, description = "`true` where the request was done before"))), crate::http::openapi::VoteProblems)))]
 pub(crate) async fn withdraw_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let id = ask.poll()?;
     let idempotency_key = ask.idempotency_key()?;
@@ -153,13 +151,13 @@ pub(crate) async fn withdraw_vote(app: App, mut ask: Ask) -> Result<Response, Fa
 /// Read a voter's vote
 ///
 /// For keys with the scope `votes:read`; a device or the holder of a code reads its own.
-#[utoipa::path(get, path = "/v1/polls/{poll}/votes/{voter}", tag = "votes",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/polls/{poll}/votes/{voter}", tag = "votes",
     params(
         ("poll" = String, Path, description = "The poll's id"),
         ("voter" = String, Path, description = "The voter's id; also `me` for a device or the holder of a code"),
         ("x-voting-code" = Option<String>, Header, description = "The one-time code, in a poll with codes"),
     ),
-    responses((status = 200, description = "The vote that counts", body = VoteSchema), VoteReadProblems))]
+    responses((status = 200, description = "The vote that counts", body = crate::http::openapi::VoteSchema), crate::http::openapi::VoteReadProblems)))]
 pub(crate) async fn read_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let id = ask.poll()?;
     let voter: String = ask.path("voter").unwrap_or_default();
@@ -180,12 +178,12 @@ pub(crate) async fn read_vote(app: App, mut ask: Ask) -> Result<Response, Failur
 /// In a poll that is over: the voter's id, what the voter told, and idempotency keys are overwritten on disk, of all
 /// records of the voter's vote. Ballots, counts and the chain of records stay; breakdowns lose what the voter told. The
 /// answer comes when nothing is left, and names no voter; the audit trail tells who asked for it, and of how many records.
-#[utoipa::path(post, path = "/v1/polls/{poll}/votes/{voter}/erase", tag = "votes",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/polls/{poll}/votes/{voter}/erase", tag = "votes",
     params(
         ("poll" = String, Path, description = "The poll's id"),
         ("voter" = String, Path, description = "The voter's id"),
     ),
-    responses((status = 200, description = "Nothing of the voter is left", body = ErasedView), EraseProblems))]
+    responses((status = 200, description = "Nothing of the voter is left", body = crate::service::erasing::ErasedView), crate::http::openapi::EraseProblems)))]
 pub(crate) async fn erase_vote(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::Admin)?;
     let id = ask.poll()?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     app::App,
-    http::{ask::Ask, openapi::WebhookProblems, reply},
+    http::{ask::Ask, reply},
     service::{
         Failure,
         alarms::AlarmView,
@@ -15,13 +15,15 @@ use crate::{
 };
 
 /// Every webhook.
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct WebhookList {
     items: Vec<WebhookView>,
 }
 
 /// Every alarm.
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct AlarmList {
     items: Vec<AlarmView>,
 }
@@ -30,9 +32,9 @@ pub(crate) struct AlarmList {
 ///
 /// Messages are signed by Standard Webhooks and posted in the order of events, each until the receiver answers 2xx: it
 /// may come twice, under the same `webhook-id`. After three days of failing the webhook is disabled.
-#[utoipa::path(post, path = "/v1/webhooks", tag = "webhooks",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/webhooks", tag = "webhooks",
     request_body(content = NewWebhook, example = json!({"url": "https://example.com/hook", "types": ["poll.closed", "results.changed"], "resultsVotes": 100})),
-    responses((status = 201, description = "The webhook, with its secret shown this once", body = WebhookView), WebhookProblems))]
+    responses((status = 201, description = "The webhook, with its secret shown this once", body = WebhookView), crate::http::openapi::WebhookProblems)))]
 pub(crate) async fn create_webhook(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::Admin)?;
     let request: NewWebhook = ask.json(&app).await?;
@@ -40,17 +42,17 @@ pub(crate) async fn create_webhook(app: App, mut ask: Ask) -> Result<Response, F
 }
 
 /// List webhooks, oldest first
-#[utoipa::path(get, path = "/v1/webhooks", tag = "webhooks",
-    responses((status = 200, description = "Every webhook, without secrets, and how it does", body = WebhookList), WebhookProblems))]
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/webhooks", tag = "webhooks",
+    responses((status = 200, description = "Every webhook, without secrets, and how it does", body = WebhookList), crate::http::openapi::WebhookProblems)))]
 pub(crate) async fn list_webhooks(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::Admin)?;
     Ok(reply::json(StatusCode::OK, &WebhookList { items: app.list_webhooks()? }))
 }
 
 /// End a webhook
-#[utoipa::path(delete, path = "/v1/webhooks/{id}", tag = "webhooks",
+#[cfg_attr(feature = "openapi", utoipa::path(delete, path = "/v1/webhooks/{id}", tag = "webhooks",
     params(("id" = String, Path, description = "The webhook's id")),
-    responses((status = 204, description = "Nothing more is delivered"), WebhookProblems))]
+    responses((status = 204, description = "Nothing more is delivered"), crate::http::openapi::WebhookProblems)))]
 pub(crate) async fn delete_webhook(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::Admin)?;
     app.delete_webhook(&webhook_id(&mut ask)?).await?;
@@ -61,10 +63,10 @@ pub(crate) async fn delete_webhook(app: App, mut ask: Ask) -> Result<Response, F
 ///
 /// At once, also where the webhook was disabled; with `after`, all events after that position, those that were delivered
 /// before as well.
-#[utoipa::path(post, path = "/v1/webhooks/{id}/redeliver", tag = "webhooks",
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/webhooks/{id}/redeliver", tag = "webhooks",
     params(("id" = String, Path, description = "The webhook's id")),
     request_body(content = Option<Redelivery>, example = json!({"after": 0})),
-    responses((status = 200, description = "The webhook, which delivers again", body = WebhookView), WebhookProblems))]
+    responses((status = 200, description = "The webhook, which delivers again", body = WebhookView), crate::http::openapi::WebhookProblems)))]
 pub(crate) async fn redeliver(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::Admin)?;
     let id = webhook_id(&mut ask)?;
@@ -73,8 +75,8 @@ pub(crate) async fn redeliver(app: App, mut ask: Ask) -> Result<Response, Failur
 }
 
 /// How the alarms stand
-#[utoipa::path(get, path = "/v1/alarms", tag = "server",
-    responses((status = 200, description = "Every alarm that the configuration sets", body = AlarmList), crate::http::openapi::ReadProblems))]
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/alarms", tag = "server",
+    responses((status = 200, description = "Every alarm that the configuration sets", body = AlarmList), crate::http::openapi::ReadProblems)))]
 pub(crate) async fn list_alarms(app: App, ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::Admin)?;
     Ok(reply::json(StatusCode::OK, &AlarmList { items: app.list_alarms() }))

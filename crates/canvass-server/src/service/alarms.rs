@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// What a rule looks at, counted over a period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum AlarmFigure {
     /// Requests that were answered.
@@ -92,7 +93,8 @@ struct AlarmOn {
 }
 
 /// Whether it is on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum AlarmState {
     /// All is well.
@@ -103,7 +105,8 @@ pub(crate) enum AlarmState {
 }
 
 /// An alarm that began or ended, as others are told.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AlarmChange {
     name: String,
@@ -117,14 +120,15 @@ pub(crate) struct AlarmChange {
 }
 
 /// An alarm as administrators see it.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Alarm)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Alarm))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AlarmView {
     #[serde(flatten)]
     alarm: AlarmChange,
     /// Since when it is in this state; null since the server started.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     since: Option<Timestamp>,
 }
 

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::{app::App, service::Failure};
 
 /// How many codes a caller asks for.
-#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, expecting = "the number of codes in an object")]
 pub(crate) struct NewCodes {
     /// 1 to 100,000.
@@ -18,11 +19,12 @@ pub(crate) struct NewCodes {
 }
 
 /// A lot of codes. Only their hashes are kept, so this answer is the only place to read them.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Codes)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Codes))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CodesView {
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     poll_id: PollId,
     count: usize,
     pub(crate) codes: Vec<String>,

@@ -20,11 +20,12 @@ use crate::{
 };
 
 /// What was erased of one voter.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Erased)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Erased))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ErasedView {
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     poll_id: PollId,
     /// How many records told of the voter: a vote, its changes and its withdrawals; 0 if none did, or none any more.
     records: u64,

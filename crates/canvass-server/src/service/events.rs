@@ -71,6 +71,7 @@ event_kinds! {
 }
 
 // By hand: the derived schema does not see names that come out of a macro.
+#[cfg(feature = "openapi")]
 impl utoipa::PartialSchema for EventKind {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         utoipa::openapi::ObjectBuilder::new()
@@ -81,6 +82,7 @@ impl utoipa::PartialSchema for EventKind {
     }
 }
 
+#[cfg(feature = "openapi")]
 impl utoipa::ToSchema for EventKind {}
 
 impl EventKind {
@@ -109,8 +111,9 @@ impl EventKind {
 }
 
 /// An event as applications see it.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = ApplicationEvent)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ApplicationEvent))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Event {
     /// The same however often it is told.
@@ -121,30 +124,31 @@ pub(crate) struct Event {
     /// What happened.
     pub(crate) r#type: EventKind,
     /// When.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub(crate) timestamp: Timestamp,
     pub(crate) data: EventData,
 }
 
 /// What an event is about.
-#[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventData {
     /// In which poll.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub(crate) poll_id: Option<PollId>,
     /// The event's place among the poll's records.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     pub(crate) sequence: Option<Sequence>,
     /// The poll after a step in its life.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shared")]
-    #[schema(value_type = Option<Poll>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Poll>))]
     pub(crate) poll: Option<Arc<Poll>>,
     /// The newest results when a webhook was sent, as everybody may see them who may see them at all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub(crate) results: Option<Box<RawValue>>,
     /// The alarm that began or ended.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -215,8 +219,9 @@ impl Event {
 }
 
 /// A page of events, oldest first.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = ApplicationEventList)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ApplicationEventList))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventPage {
     pub(crate) items: Vec<Event>,

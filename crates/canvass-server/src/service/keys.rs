@@ -87,7 +87,8 @@ impl KeyRing {
 }
 
 /// What a caller asks for when making a key.
-#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a key as an object")]
 #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 pub(crate) struct NewKey {
@@ -100,31 +101,32 @@ pub(crate) struct NewKey {
     plan: PlanName,
     /// Requests a second over time; null for no limit. Given, it replaces the plan's own limits for votes.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<u32>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>))]
     rate: Option<Option<u32>>,
     /// Requests at once after a pause; twice the rate if absent.
     #[serde(default)]
     burst: Option<u32>,
     /// Votes cast, changed or withdrawn; null for no limit of their own.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<Rate>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Rate>))]
     post_votes: Option<Option<Rate>>,
     /// Single votes read; null for no limit of their own.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<Rate>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Rate>))]
     read_votes: Option<Option<Rate>>,
     /// Requests in one day of UTC; null for no limit.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<u64>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     quota_per_day: Option<Option<u64>>,
     /// From when the key is no longer accepted.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     expires_at: Option<Timestamp>,
 }
 
 /// A plan by its name.
-#[derive(Clone, Copy, Debug, Default, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 enum PlanName {
     /// 100 requests a second, 10 votes a second, 10,000 requests a day.
@@ -145,22 +147,24 @@ where
 }
 
 /// What a caller asks for when replacing a key's secret.
-#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a rotation as an object")]
 pub(crate) struct Rotation {
     /// From when the secret before is no longer accepted; in 24 hours if absent.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     expire_previous_at: Option<Timestamp>,
 }
 
 /// A key as callers see it. Its secrets are shown by their times only.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Key)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Key))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeyView {
     /// Its id, no secret.
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub(crate) id: KeyId,
     /// The secret, shown this once: in the answer that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,26 +184,27 @@ pub(crate) struct KeyView {
     /// Requests in one day of UTC; null for no limit.
     pub(crate) quota_per_day: Option<u64>,
     /// When it was made.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     created_at: Timestamp,
     /// From when it is no longer accepted.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub(crate) expires_at: Option<Timestamp>,
     /// When it was revoked.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub(crate) revoked_at: Option<Timestamp>,
     /// One, or two while it is being rotated.
     secrets: Vec<SecretView>,
 }
 
 /// When one of a key's secrets was made, and until when it is accepted.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Secret)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Secret))]
 #[serde(rename_all = "camelCase")]
 struct SecretView {
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     created_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     expires_at: Option<Timestamp>,
 }
 

@@ -30,11 +30,12 @@ pub(crate) enum Expected {
 }
 
 /// A page of polls.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PollList {
     #[serde(serialize_with = "shared")]
-    #[schema(value_type = Vec<Poll>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Poll>))]
     pub(crate) items: Vec<Arc<Poll>>,
     /// What to send as `cursor` for the next page; null on the last.
     pub(crate) next_cursor: Option<String>,
@@ -45,28 +46,30 @@ fn shared<S: Serializer>(polls: &[Arc<Poll>], serializer: S) -> Result<S::Ok, S:
 }
 
 /// A page of a poll's audit trail, oldest first.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventList {
     pub(crate) items: Vec<EventView>,
     /// What to send as `after` for the next page; null on the last.
-    #[schema(value_type = Option<u64>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     pub(crate) next_after: Option<Sequence>,
 }
 
 /// One step: what was done, by whom and when.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Event)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Event))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventView {
     /// Its place among the poll's records.
-    #[schema(value_type = u64)]
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
     sequence: Sequence,
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub(crate) at: Timestamp,
     /// `created`, `changed`, `scheduled`, `opened`, `paused`, `closed`, `certified`, `archived`, `erasureBegun`, `erased`,
     /// `voterErasureBegun`, `voterErased` or `codesAdded`.
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub(crate) step: EventStep,
     /// `key:<id>`, `anyone` or `schedule`.
     pub(crate) actor: String,

@@ -26,14 +26,15 @@ use crate::{
 };
 
 /// What a recount found.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Recount)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Recount))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RecountView {
     /// Whether everything agrees: counts, distinct ballots, breakdowns, timeline, voters and chain.
     pub(crate) matches: bool,
     /// How many of the poll's records were folded.
-    #[schema(value_type = u64)]
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
     pub(crate) sequence: Sequence,
     /// What the records add up to.
     recounted: CountView,
@@ -46,7 +47,8 @@ pub(crate) struct RecountView {
 }
 
 /// Whether a poll's records are linked as they should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 enum ChainState {
     /// At each lifecycle record the head was as written there.
@@ -58,11 +60,12 @@ enum ChainState {
 }
 
 /// Votes in all and by option.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Count)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Count))]
 struct CountView {
     votes: u64,
-    #[schema(value_type = std::collections::BTreeMap<String, u64>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = std::collections::BTreeMap<String, u64>))]
     options: OptionCounts,
 }
 
@@ -89,7 +92,30 @@ impl CountView {
     }
 }
 
+/// What a recount came to, for whoever watches rather than asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recounted {
+    /// What is stored is what the records add up to.
+    Agrees,
+    /// It is not; that was logged and counted.
+    Differs,
+    /// What is stored does not hold all records: they are still being folded, or some never were.
+    Behind,
+    /// The records cannot be read now.
+    Unreadable,
+}
+
 impl App {
+    /// Folds a poll's records again and compares.
+    pub async fn look_for_differences(&self, poll: &PollId) -> Recounted {
+        match self.recount(poll).await {
+            Ok(found) if found.matches => Recounted::Agrees,
+            Ok(_) => Recounted::Differs,
+            Err(Failure::Busy { .. }) => Recounted::Behind,
+            Err(_) => Recounted::Unreadable,
+        }
+    }
+
     /// Folds a poll's records again, up to where the store stands now, and compares.
     ///
     /// # Errors

@@ -104,7 +104,7 @@ async fn exports_show_the_vote_of_a_voter_who_was_erased() {
     world.play("POST /v1/polls/long/close\nPOST /v1/polls/long/votes/u1/erase").await;
     for format in ["csv", "jsonl"] {
         let export = world.ask("GET", &format!("/v1/polls/long/export?format={format}"), "").await.text();
-        let rows = export.lines().filter(|line| line.contains(r#"choice"#)).count();
+        let rows = export.lines().filter(|line| line.contains("choice")).count();
         assert_eq!((rows, export.contains("u1")), (1, false), "{export}");
     }
 }

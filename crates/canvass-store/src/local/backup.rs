@@ -1,8 +1,8 @@
 //! Backups: a folder or a vault that follows the ledger, by a server while it runs or by another program beside it.
 //!
-//! What is here of folders; `vault.rs` has the same for object stores. The ledger only grows, so what was copied once is copied; only erasures reach back, and are done again in the copy.
-//! `backup.json` says up to where the copy is whole. It is replaced after what it speaks of is durable, so a backup
-//! that is stopped at any moment is the one before.
+//! What is here is of folders; `vault.rs` has the same for object stores. The ledger only grows, so what was copied
+//! once is copied; only erasures reach back, and are done again in the copy. `backup.json` says up to where the copy is
+//! whole. It is replaced after what it speaks of is durable, so a backup that is stopped at any moment is the one before.
 
 use std::{
     fmt,

@@ -258,7 +258,8 @@ fn nothing_personal_and_no_secret_is_where_it_must_not_be() {
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
     // What is searched is not empty, and the search finds what is there.
-    assert!(server.file("log").lines().count() > 5 && server.file("log").contains("an alarm has changed"));
+    let log = server.file("log");
+    assert!(log.lines().count() > 2 && log.contains("an alarm has changed"), "{log}");
     let vote = server.admin(
         "POST",
         "/v1/polls",

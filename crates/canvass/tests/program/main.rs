@@ -10,6 +10,7 @@ mod connections;
 mod counts;
 mod durability;
 mod dynamodb;
+mod dynamodb_json;
 #[cfg(feature = "dynamodb")]
 mod dynamodb_servers;
 mod elections;

@@ -145,7 +145,8 @@ impl Webhooks {
 }
 
 /// What a caller asks for when making a webhook.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a webhook as an object")]
 pub(crate) struct NewWebhook {
     /// Where messages are posted to: http or https.
@@ -155,15 +156,15 @@ pub(crate) struct NewWebhook {
     types: Option<Vec<EventKind>>,
     /// In which polls; in all, if absent.
     #[serde(default)]
-    #[schema(value_type = Vec<String>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     polls: Vec<PollId>,
     /// For `results.changed`: after each so many records of a poll.
     #[serde(default)]
-    #[schema(value_type = Option<u64>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     results_votes: Option<NonZeroU64>,
     /// For `results.changed`: so many seconds after a vote that nothing was told of. 10 if neither is given.
     #[serde(default)]
-    #[schema(value_type = Option<u64>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     results_seconds: Option<NonZeroU64>,
     /// How messages are signed; `v1` if absent.
     #[serde(default)]
@@ -171,7 +172,8 @@ pub(crate) struct NewWebhook {
 }
 
 /// How messages are signed, by Standard Webhooks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 enum Signature {
     /// HMAC-SHA256 by a secret that is shown once.
@@ -182,8 +184,9 @@ enum Signature {
 }
 
 /// Whether a webhook works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[schema(as = WebhookState)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = WebhookState))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum State {
     /// The last try succeeded, or there was none yet.
@@ -213,8 +216,9 @@ impl State {
 }
 
 /// A webhook as administrators see it.
-#[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = Webhook)]
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Webhook))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WebhookView {
     /// Its id, no secret.
@@ -227,27 +231,27 @@ pub(crate) struct WebhookView {
     public_key: Option<String>,
     pub(crate) url: String,
     pub(crate) types: Vec<EventKind>,
-    #[schema(value_type = Vec<String>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     polls: Vec<PollId>,
-    #[schema(value_type = Option<u64>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     results_votes: Option<NonZeroU64>,
-    #[schema(value_type = Option<u64>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     results_seconds: Option<NonZeroU64>,
     signature: Signature,
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     created_at: Timestamp,
     pub(crate) state: State,
     /// All events before this position are delivered.
     pub(crate) position: u64,
     /// Since when tries fail.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub(crate) failing_since: Option<Timestamp>,
     /// When the next one is due.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     next_try_at: Option<Timestamp>,
     /// Why the last one failed.
     pub(crate) trouble: Option<String>,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     disabled_at: Option<Timestamp>,
 }
 
@@ -277,7 +281,8 @@ impl WebhookView {
 }
 
 /// Where deliveries are to go on.
-#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[derive(Default, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub(crate) struct Redelivery {
     /// Events after this position are delivered again; if absent, it goes on where it is, at once.
