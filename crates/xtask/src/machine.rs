@@ -27,6 +27,19 @@ pub(crate) fn resident_bytes(process: u32) -> Outcome<u64> {
     value.map(|kibibytes| kibibytes * 1024).ok_or_else(|| format!("{path} tells no memory").into())
 }
 
+/// Most bytes of memory that a process has held since it started, or since that was forgotten (VmHWM).
+pub(crate) fn peak_bytes(process: u32) -> Outcome<u64> {
+    let path = format!("/proc/{process}/status");
+    let value = field(&path, "VmHWM").and_then(|value| kibibytes(&value));
+    value.map(|kibibytes| kibibytes * 1024).ok_or_else(|| format!("{path} tells no memory").into())
+}
+
+/// Has the peak begin anew with what the process holds now.
+pub(crate) fn forget_peak(process: u32) -> Outcome {
+    let path = format!("/proc/{process}/clear_refs");
+    fs::write(&path, "5").context(path)
+}
+
 /// Seconds that a process has spent on the cores, in its own code and in the system's. Linux counts them in hundredths.
 pub(crate) fn processor_seconds(process: u32) -> Outcome<f64> {
     let path = format!("/proc/{process}/stat");

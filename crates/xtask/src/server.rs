@@ -26,12 +26,20 @@ const START_WAIT_MAX: Duration = Duration::from_mins(1);
 #[derive(Clone)]
 pub(crate) struct Program {
     path: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 impl Program {
     /// The program at a path.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, environment: Vec::new() }
+    }
+
+    /// The same with variables for every server.
+    pub(crate) fn with_environment(mut self, variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.environment.extend(variables);
+        self
     }
 
     /// Its path.
@@ -50,6 +58,7 @@ impl Program {
         let mut words = prefix.iter().cloned().chain([path]);
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).arg("serve").arg("--data").arg(data).args(["--listen", &address.to_string()]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Server::spawn(command, data, address)
     }
 }

@@ -4,6 +4,8 @@
 
 mod batch;
 mod counting;
+mod everything;
+mod exports;
 mod live;
 pub(crate) mod servers;
 mod size;
@@ -38,12 +40,15 @@ pub(crate) struct BenchOptions {
     /// Rounds, of which the median counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Votes that fill the large store.
+    /// Votes that fill the large store, and the poll that is exported.
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     votes: u64,
     /// Votes of each batch that is measured.
     #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     batch_votes: u64,
+    /// Minutes of the server that does everything at once.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    minutes: u32,
     /// Where the stores are made and removed; by default a folder of the target directory.
     #[arg(long)]
     directory: Option<PathBuf>,
@@ -63,6 +68,11 @@ enum Part {
     Counting,
     /// A large store against an empty one; memory, disk, time to open.
     Size,
+    /// A large poll exported: speed, memory, and the files read by others' programs; only where it is named.
+    Exports,
+    /// A server that exports, backs up and tells others at the same time, against one that only takes votes; only where it
+    /// is named.
+    Everything,
 }
 
 /// What every part needs.
@@ -120,9 +130,13 @@ pub(crate) fn bench(options: &BenchOptions) -> Outcome {
         (Part::Watchers, watchers::run),
         (Part::Counting, counting::run),
         (Part::Size, size::run),
+        (Part::Exports, exports::run),
+        (Part::Everything, everything::run),
     ];
     for (part, run) in all {
-        if options.parts.is_empty() || options.parts.contains(&part) {
+        // These take long and gigabytes of disk.
+        let is_usual = options.parts.is_empty() && !matches!(part, Part::Exports | Part::Everything);
+        if is_usual || options.parts.contains(&part) {
             run(&bench)?;
         }
     }
