@@ -149,7 +149,7 @@ test("document B's route has a validator, and the stage the parameters' throttle
 test("CloudFront and the function know each other by one secret, and the caller is CloudFront's word", () => {
   const source = readFileSync(join(ROOT, "crates/canvass-lambda/src/gateway.rs"), "utf8");
   const [key, caller] = ["EDGE_KEY", "EDGE_CALLER"].map((name) => new RegExp(`const ${name}: &str = "([\\w-]+)"`).exec(source)![1]!);
-  const [[, { Properties: distribution }]] = of(made.template, "AWS::CloudFront::Distribution") as [[string, { Properties: any }]];
+  const [[, { Properties: distribution }]] = of(made.template, "AWS::CloudFront::Distribution") as unknown as [[string, { Properties: any }]];
   const config = distribution.DistributionConfig;
   const secret = { Ref: "EdgeKeySecret" };
   assert.deepEqual(config.Origins[0].OriginCustomHeaders, [
