@@ -15,10 +15,10 @@ use crate::{
 
 /// The version that is installed, so that a run does not depend on its day.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
-/// The route that could revoke the key which all others are tried with comes last.
-const LAST: [&str; 2] = ["--include-operation-id", "revoke_key"];
+/// The routes that could revoke the key which all others are tried with come last: ids are learnt from answers.
+const LAST: [&str; 2] = ["--include-operation-id-regex", "^(revoke|rotate)_key$"];
 /// And a stream does not end while anybody reads it; its own tests read it.
-const OTHERS: [&str; 2] = ["--exclude-operation-id-regex", "^(revoke_key|stream_results)$"];
+const OTHERS: [&str; 2] = ["--exclude-operation-id-regex", "^(revoke_key|rotate_key|stream_results)$"];
 /// What schemathesis must be told of JSON Lines.
 const HOOKS: &str = r#"
 import json
@@ -45,7 +45,7 @@ pub(super) fn garbage(bench: &Bench<'_>) -> Outcome<Verdict> {
     let last = attack(bench, &program, &server, LAST)?;
     let health = server.client().get("/readyz")?;
     ensure(health.status == 200, || format!("/readyz says {} afterwards", health.shown()))?;
-    Ok(Verdict::Held(format!("no 5xx; {all_but_one}; and revoking keys: {last}")))
+    Ok(Verdict::Held(format!("no 5xx; {all_but_one}; and revoking and rotating keys: {last}")))
 }
 
 /// Runs schemathesis with or without the route that revokes keys; answers with its own count of requests.
