@@ -17,7 +17,10 @@ pub const ERASABLE_BYTES_MIN: usize = 8;
 /// The size in bytes of a new ledger's first segment, unless the options say otherwise.
 pub const SEGMENT_BYTES_MIN: u64 = 4 * 1024 * 1024;
 
-/// The size in bytes up to which segments double, unless the options say otherwise.
+/// A segment is about such a share of the ledger before it, a power of two.
+pub(crate) const SEGMENTS_PER_LEDGER: u64 = 128;
+
+/// The size in bytes up to which segments grow, unless the options say otherwise.
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The smallest segment in bytes that is made when the disk is nearly full.
