@@ -18,7 +18,8 @@ const PAGE_BYTES: u64 = 4096;
 /// How a ledger is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The size in bytes of a new ledger's first segment. Later ones grow with the ledger: to a 128th of it.
+    /// The size in bytes of a new ledger's first segment. Later ones are twice as large each, and then a 128th of the
+    /// ledger.
     pub segment_bytes_min: u64,
     /// The size in bytes up to which segments grow. A batch that needs more gets more.
     pub segment_bytes_max: u64,
@@ -170,12 +171,14 @@ const fn page_multiple(bytes: u64) -> u64 {
 }
 
 /// The size that the segment after `segment` should have: what is not written yet, in the last segment and in the one
-/// that is made ready, stays a small share of what is.
+/// that is made ready, stays a small share of what is, and so does what is left at a segment's end because the next
+/// batch did not fit.
 fn preferred_after(segment: &Segment, options: &Options) -> u64 {
     let largest = options.segment_bytes_max.max(options.segment_bytes_min);
+    let doubled = (segment.length * 2).min(limits::SEGMENT_BYTES_DOUBLED_MAX);
     let share = (segment.base.get() + segment.length) / limits::SEGMENTS_PER_LEDGER;
     let length = share.checked_ilog2().map_or(0, |power| 1 << power);
-    page_multiple(length.clamp(options.segment_bytes_min, largest))
+    page_multiple(length.max(doubled).clamp(options.segment_bytes_min, largest))
 }
 
 /// Gives the spare its header and name.
