@@ -1,6 +1,10 @@
 //! What a large store costs: speed, memory, disk and the time to open it.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
     Bench,
@@ -17,6 +21,7 @@ use crate::{
 };
 
 const CONNECTIONS: usize = 256;
+const CHECKPOINT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 pub(super) fn run(bench: &Bench<'_>) -> Outcome {
     let votes = bench.options.votes;
@@ -27,6 +32,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Outcome {
     let filled = send_streams(large.address, 2, votes, voters.fresh())?;
     ensure(filled.accepted == votes, || format!("{} of {votes} votes were accepted", filled.accepted))?;
     let full_bytes = machine::resident_bytes(large.process())?;
+    wait_for_checkpoint(&data);
     let disk_bytes = machine::disk_bytes(&data)?;
     let rates = compare_with_empty(bench, &large, &mut voters)?;
     print_rates(votes, &rates);
@@ -47,6 +53,14 @@ pub(super) fn run(bench: &Bench<'_>) -> Outcome {
     ];
     print(&format!("A store of {votes} votes"), &["what", "figure"], &rows);
     super::remove(&data)
+}
+
+/// While a checkpoint is written, the one before is there too.
+fn wait_for_checkpoint(data: &Path) {
+    let begun = Instant::now();
+    while data.join("checkpoint.new").exists() && begun.elapsed() < CHECKPOINT_WAIT_MAX {
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Rates of the large store and of new empty ones, round by round.
