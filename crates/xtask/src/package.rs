@@ -20,16 +20,20 @@ use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
 use crate::{
     outcome::{Context, Outcome, ensure},
-    python,
+    python, sbom,
     shell::{self, run_with},
     story,
 };
 
+/// The package whose programs the functions are.
+const PACKAGE: &str = "canvass-lambda";
 /// The functions, in the order of the alphabet.
 const FUNCTIONS: [&str; 3] = ["api", "export", "tally"];
 /// What Lambda starts in a package for its runtimes without a language.
 const ENTRY: &str = "bootstrap";
 const PROFILE: &str = "lambda";
+/// What the programs are made of, as CycloneDX tells it.
+const BILL: &str = "canvass-functions.cdx.json";
 const CHECKSUMS: &str = "SHA256SUMS";
 /// The linker, and what leads cargo to it.
 const LINKER: [&str; 2] = ["cargo-zigbuild==0.22.3", "ziglang==0.15.2"];
@@ -79,17 +83,37 @@ impl Architecture {
             Self::Arm => "aarch64-unknown-linux-gnu",
         }
     }
+
+    fn is_here(self) -> bool {
+        self.target().starts_with(env::consts::ARCH)
+    }
 }
 
-/// Builds and packs the functions; answers with the folder of the programs.
+/// Builds and packs the functions, with a bill of what they are made of and checksums over all; answers with the folder
+/// of the programs.
 ///
 /// # Errors
 /// What is missing to build them, and a program that asks for a newer C library than Lambda has.
 pub(crate) fn package(options: &PackageOptions) -> Outcome<PathBuf> {
+    let architecture = options.architecture;
+    ensure(!options.story || architecture.is_here(), || {
+        format!("archives for {} cannot play the story on this machine", architecture.name())
+    })?;
     let target = shell::target()?;
-    let programs = build(options.architecture, &target)?;
-    let folder = target.join("package").join(options.architecture.name());
+    let programs = build(architecture, &target)?;
+    let folder = target.join("package").join(architecture.name());
     fs::create_dir_all(&folder)?;
+    pack_all(&programs, &folder)?;
+    sbom::write(PACKAGE, Some(architecture.target()), &folder.join(BILL))?;
+    write_checksums(&folder)?;
+    println!("{}", folder.display());
+    if options.story {
+        story::play(&folder)?;
+    }
+    Ok(programs)
+}
+
+fn pack_all(programs: &Path, folder: &Path) -> Outcome {
     println!("| function | program, bytes | zip, bytes | C library |\n|---|--:|--:|--:|");
     for function in FUNCTIONS {
         let program = fs::read(programs.join(function)).context(function)?;
@@ -97,19 +121,15 @@ pub(crate) fn package(options: &PackageOptions) -> Outcome<PathBuf> {
         ensure((major, minor) <= C_LIBRARY, || {
             format!("{function} asks for glibc {major}.{minor}, which Lambda does not have")
         })?;
-        let bytes = pack(&program, &archive(&folder, function))?;
+        let bytes = pack(&program, &folder.join(archive(function)))?;
         println!("| {function} | {} | {bytes} | {major}.{minor} |", program.len());
     }
-    write_checksums(&folder)?;
-    println!("\n{}", folder.display());
-    if options.story {
-        story::play(&folder)?;
-    }
-    Ok(programs)
+    println!();
+    Ok(())
 }
 
-fn archive(folder: &Path, function: &str) -> PathBuf {
-    folder.join(format!("{function}.zip"))
+fn archive(function: &str) -> String {
+    format!("{function}.zip")
 }
 
 fn build(architecture: Architecture, target: &Path) -> Outcome<PathBuf> {
@@ -117,17 +137,34 @@ fn build(architecture: Architecture, target: &Path) -> Outcome<PathBuf> {
     let python = python.ok_or("the functions are linked by zig, which is fetched with Python 3 and pip")?;
     let tools = python.parent().ok_or("a Python lies in a folder")?;
     let triple = architecture.target();
-    if architecture.name() != env::consts::ARCH {
-        run_with(Command::new("rustup").args(["target", "add", triple]))?;
-    }
+    get_standard_library(triple)?;
     let (major, minor) = C_LIBRARY;
     let mut command = Command::new(tools.join("cargo-zigbuild"));
-    command.args(["zigbuild", "--locked", "--package", "canvass-lambda", "--bins"]);
+    command.args(["zigbuild", "--locked", "--package", PACKAGE, "--bins"]);
     command.args(["--features", "object-stores", "--profile", PROFILE]);
     command.arg("--target").arg(format!("{triple}.{major}.{minor}")).arg("--target-dir").arg(target);
     command.env("CARGO_ENCODED_RUSTFLAGS", without_places(target)?).env("PATH", path_with(tools)?);
     run_with(&mut command)?;
     Ok(target.join(triple).join(PROFILE))
+}
+
+/// Rust's own library for a processor, which is another part of the toolchain for each.
+fn get_standard_library(triple: &str) -> Outcome {
+    if !has_standard_library(triple) {
+        shell::works("rustup", &["target", "add", triple]);
+    }
+    ensure(has_standard_library(triple), || {
+        format!(
+            "the Rust toolchain here has no standard library for {triple}, and `rustup target add {triple}` does not \
+             get it; run that where it does, or build on a machine with this processor"
+        )
+    })
+}
+
+fn has_standard_library(triple: &str) -> bool {
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "target-libdir", "--target", triple]).current_dir(shell::root());
+    rustc.output().is_ok_and(|told| Path::new(String::from_utf8_lossy(&told.stdout).trim()).is_dir())
 }
 
 /// Flags by which a program does not tell where it was built: panics name their file.
@@ -191,11 +228,11 @@ fn pack(program: &[u8], archive: &Path) -> Outcome<u64> {
 
 fn write_checksums(folder: &Path) -> Outcome {
     let mut checksums = String::new();
-    for function in FUNCTIONS {
-        for byte in Sha256::digest(fs::read(archive(folder, function))?) {
+    for file in FUNCTIONS.map(archive).into_iter().chain([BILL.to_owned()]) {
+        for byte in Sha256::digest(fs::read(folder.join(&file))?) {
             write!(checksums, "{byte:02x}")?;
         }
-        writeln!(checksums, "  {function}.zip")?;
+        writeln!(checksums, "  {file}")?;
     }
     Ok(fs::write(folder.join(CHECKSUMS), checksums)?)
 }

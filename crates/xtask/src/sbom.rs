@@ -34,24 +34,25 @@ pub(crate) struct SbomOptions {
 
 /// Writes the bill of materials of a package.
 pub(crate) fn sbom(options: &SbomOptions) -> Outcome {
-    write(&options.package, &options.out)
+    write(&options.package, None, &options.out)
 }
 
 /// Writes that of the program, and has it validated against the schema; without Python and its registry that is said,
 /// and with `CI=true` it is an error.
 pub(crate) fn test() -> Outcome {
     let file = shell::target()?.join("sbom.json");
-    write("canvass", &file)?;
+    write("canvass", None, &file)?;
     let Some(python) = python::with("python-sbom", &PACKAGES)? else { return Ok(()) };
     shell::run_with(Command::new(python).arg(python::script("sbom.py")).arg(file))
 }
 
-fn write(package: &str, file: &Path) -> Outcome {
+/// Writes what a package is made of with all its features, for a kind of machine: this one's if none is named.
+pub(crate) fn write(package: &str, target: Option<&str>, file: &Path) -> Outcome {
     let metadata = ["metadata", "--locked", "--format-version", "1", "--all-features"];
     let metadata: Value = serde_json::from_str(&cargo(&metadata)?)?;
     let lock = fs::read_to_string(shell::root().join("Cargo.lock")).context("Cargo.lock")?;
-    let linked = crates(package, "normal,no-proc-macro")?;
-    let all = crates(package, "normal,build")?;
+    let linked = crates(package, target, "normal,no-proc-macro")?;
+    let all = crates(package, target, "normal,build")?;
     let bill = bill(package, &metadata, &checksums(&lock), &linked, &all)?;
     let text = serde_json::to_string_pretty(&bill)? + "\n";
     fs::write(file, text).context(file.display())?;
@@ -62,11 +63,13 @@ fn write(package: &str, file: &Path) -> Outcome {
 /// A crate's name and version.
 type Name = (String, String);
 
-/// The crates that a package needs on this machine's kind, itself included.
-fn crates(package: &str, edges: &str) -> Outcome<BTreeSet<Name>> {
-    let tree =
-        ["tree", "--locked", "--package", package, "--all-features", "--prefix", "none", "--no-dedupe"];
-    let tree = cargo(&[&tree[..], &["--edges", edges, "--format", "{p}"]].concat())?;
+/// The crates that a package needs on a kind of machine, itself included.
+fn crates(package: &str, target: Option<&str>, edges: &str) -> Outcome<BTreeSet<Name>> {
+    let mut tree =
+        vec!["tree", "--locked", "--package", package, "--all-features", "--prefix", "none", "--no-dedupe"];
+    tree.extend(["--edges", edges, "--format", "{p}"]);
+    tree.extend(target.iter().flat_map(|target| ["--target", target]));
+    let tree = cargo(&tree)?;
     let name = |line: &str| {
         let mut words = line.split(' ');
         words.next().zip(words.next()?.strip_prefix('v')).map(|(name, version)| (name.into(), version.into()))

@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { described, made } from "./made";
-import { of, references, type Resource } from "./rules";
+import { archiveOf, of, references, type Resource } from "./rules";
 
 /** Functions of the template by the archive that they run. */
 const functions = new Map(
-  of(made.template, "AWS::Lambda::Function").map(([, made]) => [/(\w+)\.zip/.exec(JSON.stringify(made.Properties.Code))![1]!, made]));
+  of(made.template, "AWS::Lambda::Function").map(([id, resource]) => [archiveOf(made.template, id), resource]));
 
 /** What Lambda itself needs of a function's role, which no function's code asks for. */
 const SERVICE = ["WriteLog", "TellWhatWasGivenUp"];

@@ -26,7 +26,7 @@ export const made = {
   known: known(),
 };
 
-/** What the functions write, each with the prefix that the template gives them. */
+/** What the functions answer, and what they write, each with the prefix that the template gives them. */
 function known(): Known {
   const metrics = described?.metrics ?? { namespace: "Canvass", stack: "Stack", metrics: [] };
   const prefixes = of(template, "AWS::Lambda::Function").map(([, { Properties }]) => Properties.Environment.Variables.CANVASS_TABLE_PREFIX);
@@ -35,5 +35,12 @@ function known(): Known {
     name,
     stacks.flatMap((stack) => (more ? more.values.map((value) => `${stack},${dimension(more.name, value)}`) : [stack])),
   ]);
-  return { namespace: metrics.namespace, metrics: Object.fromEntries(written), archives: ["api", "tally", "export"] };
+  return { namespace: metrics.namespace, metrics: Object.fromEntries(written), archives: { api: routes(), tally: [], export: [] } };
+}
+
+/** What the API answers, by its own description, and its pages. */
+function routes(): string[] {
+  const { paths } = JSON.parse(readFileSync(join(DEPLOY, "../crates/canvass-server/openapi.json"), "utf8"));
+  const described = Object.entries<object>(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
+  return [...described, "GET /", "POST /p/{poll}", "GET /p/{poll}/results"];
 }

@@ -7,7 +7,7 @@ import { described, made } from "./made";
 const KNOWN: rules.Known = {
   namespace: "VotingSystem",
   metrics: { VoteCount: ["PollId=lunch"] },
-  archives: ["api", "tally", "export"],
+  archives: { api: ["GET /votes", "POST /votes", "GET /results", "POST /v1/polls"], tally: [], export: [] },
 };
 
 /** Checks that a rule finds nothing in our template, and finds just this in a few resources with the defect. */
@@ -27,10 +27,28 @@ const stream = (Properties: object) => ({ Type: "AWS::Lambda::EventSourceMapping
 const stage = (Properties: object, more: object = {}) => ({ Type: "AWS::ApiGateway::Stage", Properties, ...more });
 const alarm = (Properties: object) => ({ Type: "AWS::CloudWatch::Alarm", Properties });
 const lambda = (Properties: object) => ({ Type: "AWS::Lambda::Function", Properties });
+const archive = (name: string) => lambda({ Runtime: "provided.al2023", Handler: "bootstrap", Code: { S3Key: `canvass/${name}.zip` } });
+const table = (Properties: object) => ({ Type: "AWS::DynamoDB::Table", Properties });
+const resource = (PathPart: string) => ({ Type: "AWS::ApiGateway::Resource", Properties: { PathPart, ParentId: { "Fn::GetAtt": ["Api", "RootResourceId"] } } });
+const method = (HttpMethod: string, of: string, to: string) => ({
+  Type: "AWS::ApiGateway::Method",
+  Properties: { HttpMethod, ResourceId: { Ref: of }, Integration: { Uri: { "Fn::Sub": `arn:aws:apigateway:\${AWS::Region}:lambda:path/functions/\${${to}.Arn}/invocations` } } },
+});
 const role = (Statement: object[]) => ({
   Type: "AWS::IAM::Role",
   Properties: { Policies: [{ PolicyDocument: { Statement } }] },
 });
+
+// Document A: results are asked of the function that counts. Both: no route makes a poll.
+check("routesAreServed", {
+  Votes: resource("votes"),
+  PostVote: method("POST", "Votes", "Voting"),
+  GetVote: method("GET", "Votes", "Voting"),
+  Results: resource("results"),
+  GetResults: method("GET", "Results", "Counting"),
+  Voting: archive("api"),
+  Counting: archive("tally"),
+}, ["GetResults: Counting does not answer it", "nothing leads to POST /v1/polls"]);
 
 // Document A: three tries, then nothing.
 check("failuresAreKept", {
@@ -54,6 +72,25 @@ check("streamsAreReadWhole", {
   "Latest: its events do not name the shard",
   "Latest: cannot report one record",
 ]);
+
+// Document A: a snapshot when fifty votes come at once.
+check("exportsRunByTheClock", { Exporting: archive("export") }, ["no schedule calls the function that exports"]);
+
+// Document B: keys of idempotency are forgotten after a day, in a table of their own.
+check("nothingExpires", {
+  Idempotency: table({ TimeToLiveSpecification: { AttributeName: "ttl", Enabled: true } }),
+}, ["Idempotency: its items are deleted after a time"]);
+
+// Document B: an id made of the voter, the option and the time.
+check("votesAreKeyedByVoter", {
+  Votes: table({ StreamSpecification: { StreamViewType: "NEW_AND_OLD_IMAGES" }, KeySchema: [{ AttributeName: "voteId", KeyType: "HASH" }] }),
+}, ["Votes: keyed by voteId alone"]);
+
+// Document B: the votes are watched, by their errors alone, and the exports are not.
+check("functionsAreWatched", {
+  Voting: archive("api"),
+  Errors: alarm({ Namespace: "AWS/Lambda", MetricName: "Errors", Dimensions: [{ Name: "FunctionName", Value: { Ref: "Voting" } }] }),
+}, ["Voting: no alarm looks at its Throttles", "Voting: no alarm looks at its Duration"]);
 
 // Both documents: bodies in the execution log. The second is what many tutorials show.
 check("logsHoldNoVoters", {

@@ -12,14 +12,37 @@ export interface Resource {
   readonly DependsOn?: string | string[];
 }
 
-/** What a rule has to know besides: the metrics that functions write, with the names of their dimensions. */
+/** What a rule has to know besides: what functions answer, and the metrics that they write, with their dimensions. */
 export interface Known {
   readonly namespace: string;
   readonly metrics: Record<string, string[]>;
-  readonly archives: string[];
+  /** The archives of functions, each with the routes that it answers, such as `GET /results`. */
+  readonly archives: Record<string, string[]>;
 }
 
 export type Rule = (template: Template, known: Known) => string[];
+
+/** Defects 2 and 3: a route that leads to a function which cannot answer it, or one that nobody can ask. */
+export const routesAreServed: Rule = (template, known) => {
+  const methods = of(template, "AWS::ApiGateway::Method").map(([id, { Properties }]) => {
+    const to = references(Properties.Integration?.Uri).find((name) => template.Resources[name]?.Type === "AWS::Lambda::Function");
+    return { id, to, method: Properties.HttpMethod as string, path: pathOf(template, Properties.ResourceId), answers: known.archives[archiveOf(template, to)] };
+  });
+  const isServed = ({ method, path, answers }: (typeof methods)[number]) =>
+    answers?.some((route) => leadsTo(path, route.split(" ")[1]!) && ["ANY", "OPTIONS", route.split(" ")[0]].includes(method));
+  const lost = methods.filter((one) => one.to !== undefined && !isServed(one));
+  const unasked = Object.values(known.archives).flat().filter((route) => {
+    const [method, path] = route.split(" ") as [string, string];
+    const exact = methods.filter((one) => one.path === path);
+    // The gateway looks at the narrowest path first, and then at no other.
+    const asked = exact.length > 0 ? exact : methods.filter((one) => leadsTo(one.path, path));
+    return !asked.some((one) => ["ANY", method].includes(one.method));
+  });
+  return [
+    ...lost.map(({ id, to }) => `${id}: ${to} does not answer it`),
+    ...unasked.map((route) => `nothing leads to ${route}`),
+  ];
+};
 
 /** Defect 7: a stream whose failures go nowhere, or to where nobody looks. */
 export const failuresAreKept: Rule = (template) =>
@@ -44,6 +67,40 @@ export const streamsAreReadWhole: Rule = (template) =>
     if (!(Properties.TumblingWindowInSeconds > 0)) found.push(`${id}: its events do not name the shard`);
     if (!Properties.FunctionResponseTypes?.includes("ReportBatchItemFailures")) found.push(`${id}: cannot report one record`);
     return found;
+  });
+
+/** Defects 9 and 18: exports that come only when something else happens. */
+export const exportsRunByTheClock: Rule = (template) => {
+  const called = of(template, "AWS::Events::Rule")
+    .filter(([, { Properties }]) => Properties.State === "ENABLED" && Properties.ScheduleExpression !== undefined)
+    .flatMap(([, { Properties }]) => references(Properties.Targets.map((target: any) => target.Arn)));
+  const allowed = of(template, "AWS::Lambda::Permission")
+    .filter(([, { Properties }]) => Properties.Principal === "events.amazonaws.com")
+    .flatMap(([, { Properties }]) => references(Properties.FunctionName));
+  const exporting = called.filter((id) => archiveOf(template, id) === "export");
+  if (exporting.length === 0) return ["no schedule calls the function that exports"];
+  return exporting.filter((id) => !allowed.includes(id)).map((id) => `${id}: the schedule may not call it`);
+};
+
+/** Defects 6 and 13: votes, or the keys that make them count once, that are forgotten by the clock. */
+export const nothingExpires: Rule = (template) =>
+  of(template, "AWS::DynamoDB::Table")
+    .filter(([, { Properties }]) => Properties.TimeToLiveSpecification?.Enabled)
+    .map(([id]) => `${id}: its items are deleted after a time`);
+
+/** Defect 12: a table of votes whose key does not hold the voter, so that nothing keeps one from voting twice. */
+export const votesAreKeyedByVoter: Rule = (template) =>
+  of(template, "AWS::DynamoDB::Table")
+    .filter(([, { Properties }]) => Properties.StreamSpecification !== undefined && Properties.KeySchema.length < 2)
+    .map(([id, { Properties }]) => `${id}: keyed by ${Properties.KeySchema[0].AttributeName} alone`);
+
+/** What the documents promise, and do for some of their functions: an alarm for each way in which a function fails. */
+export const functionsAreWatched: Rule = (template) =>
+  of(template, "AWS::Lambda::Function").flatMap(([id]) => {
+    const watched = of(template, "AWS::CloudWatch::Alarm")
+      .filter(([, { Properties }]) => Properties.Namespace === "AWS/Lambda" && references(Properties.Dimensions).includes(id))
+      .map(([, { Properties }]) => Properties.MetricName);
+    return ["Errors", "Throttles", "Duration"].filter((metric) => !watched.includes(metric)).map((metric) => `${id}: no alarm looks at its ${metric}`);
   });
 
 /** Defects 10 and 11: logs that hold what callers sent. */
@@ -81,8 +138,7 @@ export const alarmsNotify: Rule = (template) => {
 export const codeFitsItsRuntime: Rule = (template, known) =>
   of(template, "AWS::Lambda::Function").flatMap(([id, { Properties }]) => {
     if (Properties.Runtime !== "provided.al2023" || Properties.Handler !== "bootstrap") return [`${id}: not the programs' runtime`];
-    const key = JSON.stringify(Properties.Code?.S3Key ?? "");
-    return known.archives.some((name) => key.includes(`${name}.zip`)) ? [] : [`${id}: no such archive`];
+    return archiveOf(template, id) in known.archives ? [] : [`${id}: no such archive`];
   });
 
 /** Defect 14: a cache that speaks TLS to a client that does not. */
@@ -189,6 +245,25 @@ export const dashboardsShowWhatIsThere: Rule = (template) => {
 /** All resources of a type. */
 export function of(template: Template, type: string): [string, Resource][] {
   return Object.entries(template.Resources).filter(([, resource]) => resource.Type === type);
+}
+
+/** The name of the archive that a function runs, without its ending. */
+export function archiveOf(template: Template, id: string | undefined): string {
+  const { Code } = template.Resources[id ?? ""]?.Properties ?? {};
+  return /([\w-]+)\.zip/.exec(JSON.stringify(Code?.S3Key ?? ""))?.[1] ?? "";
+}
+
+/** The path of a resource of an API. */
+function pathOf(template: Template, resource: unknown): string {
+  const parent = template.Resources[references(resource)[0] ?? ""];
+  if (parent?.Type !== "AWS::ApiGateway::Resource") return "/";
+  const before = pathOf(template, parent.Properties.ParentId);
+  return `${before === "/" ? "" : before}/${parent.Properties.PathPart}`;
+}
+
+/** Whether a request for a path comes to a resource of the API. */
+function leadsTo(resource: string, path: string): boolean {
+  return resource === path || (resource.endsWith("/{proxy+}") && path !== "/" && path.startsWith(resource.slice(0, -"{proxy+}".length)));
 }
 
 /** What policies allow, by the role or policy that says so. */

@@ -113,6 +113,24 @@ test("the tables are as the program makes them", () => {
   template.resourcePropertiesCountIs("AWS::DynamoDB::Table", { StreamSpecification: { StreamViewType: "NEW_AND_OLD_IMAGES" } }, 1);
 });
 
+// An update finds them by these names, and leaves them when they or the stack go.
+test("what holds votes and keys keeps its name and outlives the stack", () => {
+  const kept = Object.entries<any>(made.template.Resources).filter(([, { DeletionPolicy }]) => DeletionPolicy === "Retain");
+  assert.deepEqual(kept.map(([name]) => name).sort(), [
+    "AdminKey",
+    "ApiLoggingAccount",
+    "ApiLoggingRole",
+    "PollsTable",
+    "ResultsBucket",
+    "ResultsBucketPolicy",
+    "ResultsLogsBucket",
+    "ResultsLogsBucketPolicy",
+    "ResultsTable",
+    "VotesTable",
+  ]);
+  assert.deepEqual(kept.filter(([, { UpdateReplacePolicy }]) => UpdateReplacePolicy !== "Retain"), []);
+});
+
 test("buckets are private, encrypted, versioned and reached by TLS alone", () => {
   template.resourceCountIs("AWS::S3::Bucket", 2);
   template.allResourcesProperties("AWS::S3::Bucket", {
