@@ -114,6 +114,24 @@ async fn each_due_export_is_made_once_in_a_month_of_hours() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_keeps_nothing_waiting() {
+    let scene = Scene::new().await;
+    let mut exporter = scene.exporter();
+    scene.vote(0, 1).await;
+    scene.clock.set("20T00:00:00");
+    assert_eq!(exporter.turn(scene.clock.now()).await.unwrap().written.len(), 3);
+    scene.clock.set("02T00:30:00");
+    scene.vote(0, 2).await;
+    assert_eq!(exporter.turn(scene.clock.now()).await.unwrap().written, Vec::<String>::new());
+    scene.clock.set("02T01:00:00");
+    let written = exporter.turn(scene.clock.now()).await.unwrap().written;
+    assert_eq!(written, ["exports/busy/20260102_010000_results.csv"]);
+    scene.clock.set("03T01:00:00");
+    let written = exporter.turn(scene.clock.now()).await.unwrap().written;
+    assert_eq!(written, ["snapshots/results-20260103-010000.json"]);
+}
+
+#[tokio::test]
 async fn a_poll_that_ends_is_exported_a_last_time_at_once() {
     let scene = Scene::new().await;
     let mut exporter = scene.exporter();
