@@ -12,7 +12,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use canvass_domain::{
-    Poll, PollId, Refusal, VoteId,
+    IdentifierError, Poll, PollId, Refusal, VoteId,
     key::Scope,
     poll::Access,
     vote::{Operation, VoteCommand},
@@ -391,7 +391,7 @@ impl Sender {
             operation: Operation::Cast,
             request: Some(request),
             idempotency_key: idempotency_key
-                .map_err(|error| Failure::Malformed(format!("idempotencyKey: {error}")))?,
+                .map_err(|error: IdentifierError| Failure::invalid("idempotencyKey", error.to_string()))?,
             may_weigh: self.caller.has(Scope::VotesWrite),
             by_label: false,
             actor: &self.actor,

@@ -5,7 +5,7 @@ use axum::{
     response::Response,
 };
 use canvass_domain::{
-    Refusal, Timestamp, VoterId, ballot::BallotInput, key::Scope, poll::Access, vote::Operation,
+    Poll, Refusal, Timestamp, VoterId, ballot::BallotInput, key::Scope, poll::Access, vote::Operation,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -42,7 +42,6 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
         return Ok(refuse_with(StatusCode::BAD_REQUEST, &body));
     };
     let voter = read_user(user)?;
-    let poll = app.poll_or_implicit(&read_poll_id(&app, poll_id)?, Access::Key, &ask.caller.actor()).await?;
     let request = VoteRequest {
         voter_id: None,
         ballot: BallotInput::choice(wanted),
@@ -51,15 +50,21 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
         code: None,
         idempotency_key: None,
     };
-    let vote = VoteAsk {
-        identity: identify_named(&poll, &ask.caller, Some(voter))?,
-        operation: Operation::Cast,
-        request: Some(&request),
-        idempotency_key: None,
-        may_weigh: false,
-        by_label: true,
-        actor: &ask.caller.actor(),
+    let actor = ask.caller.actor();
+    let vote_in = |poll: &Poll| -> Result<VoteAsk<'_>, Failure> {
+        Ok(VoteAsk {
+            identity: identify_named(poll, &ask.caller, Some(voter.clone()))?,
+            operation: Operation::Cast,
+            request: Some(&request),
+            idempotency_key: None,
+            may_weigh: false,
+            by_label: true,
+            actor: &actor,
+        })
     };
+    let id = read_poll_id(&app, poll_id)?;
+    let poll = app.poll_or_implicit(&id, Access::Key, vote_in).await?;
+    let vote = vote_in(&poll)?;
     let recorded = app.record(poll, &vote).await?;
     let answer = VoteView {
         message: Some("Vote recorded successfully"),

@@ -6,7 +6,9 @@ use axum::{
     http::{StatusCode, header::RETRY_AFTER},
     response::Response,
 };
-use canvass_domain::{IdempotencyKey, Refusal, VoterId, ballot::BallotInput, poll::Access, vote::Operation};
+use canvass_domain::{
+    IdempotencyKey, Poll, Refusal, VoterId, ballot::BallotInput, poll::Access, vote::Operation,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -56,7 +58,6 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
         return Ok(reply::json(StatusCode::BAD_REQUEST, &json!({"message": INVALID})));
     };
     let id = read_poll_id(&app, &body.poll_id.0)?;
-    let poll = app.poll_or_implicit(&id, Access::Open, &ask.caller.actor()).await?;
     let request = VoteRequest {
         voter_id: None,
         ballot: BallotInput::choice(Cow::Borrowed(&*body.option_id.0)),
@@ -65,15 +66,20 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
         code: None,
         idempotency_key: None,
     };
-    let vote = VoteAsk {
-        identity: identify_named(&poll, &ask.caller, voter)?,
-        operation: Operation::Cast,
-        request: Some(&request),
-        idempotency_key,
-        may_weigh: false,
-        by_label: true,
-        actor: &ask.caller.actor(),
+    let actor = ask.caller.actor();
+    let vote_in = |poll: &Poll| -> Result<VoteAsk<'_>, Failure> {
+        Ok(VoteAsk {
+            identity: identify_named(poll, &ask.caller, voter.clone())?,
+            operation: Operation::Cast,
+            request: Some(&request),
+            idempotency_key: idempotency_key.clone(),
+            may_weigh: false,
+            by_label: true,
+            actor: &actor,
+        })
     };
+    let poll = app.poll_or_implicit(&id, Access::Open, vote_in).await?;
+    let vote = vote_in(&poll)?;
     let duplicate = |vote_id| {
         reply::json(StatusCode::CONFLICT, &json!({"message": "Duplicate vote detected", "voteId": vote_id}))
     };

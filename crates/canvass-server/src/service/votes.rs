@@ -6,7 +6,7 @@ use canvass_domain::{
     Ballot, IdempotencyKey, Poll, PollId, Refusal, VoteId, VoterId, Weight,
     ballot::BallotInput,
     code::{CodeHash, hash_code, voter_of_code},
-    decide::PollCommand,
+    decide::{Facts, PollCommand, decide_create, decide_poll},
     key::Scope,
     poll::{Access, NewPoll, Revote, Status},
     vote::{Marked, Operation, VoteCommand, read_answers},
@@ -49,8 +49,7 @@ impl<'a> VoteRequest<'a> {
         if let Some(request) = Self::read_plainest(json) {
             return Ok(request);
         }
-        serde_json::from_slice(json)
-            .map_err(|error| Failure::Malformed(format!("the vote cannot be read: {error}")))
+        serde_json::from_slice(json).map_err(|error| Failure::of_json(json, &error))
     }
 
     /// Reads `{"voterId":"…","ballot":{"choice":"…"}}` written just so, without spaces or escapes: most votes by the
@@ -246,19 +245,27 @@ impl App {
         self.store().poll(poll).await.map_err(|error| self.failed(error))
     }
 
-    /// The poll, opened by this vote if nobody created it and the operator lets votes open polls.
-    pub(crate) async fn poll_or_implicit(
+    /// The poll, opened by this vote if nobody created it and the operator lets votes open polls. A vote that the poll
+    /// would not take opens none: `ask` says what is asked of a poll.
+    pub(crate) async fn poll_or_implicit<'a>(
         &self,
         id: &PollId,
         access: Access,
-        actor: &str,
+        ask: impl FnOnce(&Poll) -> Result<VoteAsk<'a>, Failure>,
     ) -> Result<Arc<Poll>, Failure> {
         match self.store().poll(id).await {
             Err(StoreError::Refused(Refusal::PollNotFound)) if self.parts.settings.implicit_polls => {}
             other => return other.map_err(|error| self.failed(error)),
         }
-        let created = self.store().create_poll(implicit_poll(id, access), id.clone(), actor).await;
-        match created {
+        let new = implicit_poll(id, access);
+        let now = self.edge().now();
+        let steps = decide_create(new.clone(), id.clone(), now)?;
+        let (_, poll) = steps.last().ok_or(Refusal::PollNotFound)?;
+        let ask = ask(poll)?;
+        if let Reading::WriteIn(label) = self.read_command(poll, &ask)? {
+            decide_poll(poll, Facts::default(), &PollCommand::WriteIn(label), None, now)?;
+        }
+        match self.store().create_poll(new, id.clone(), ask.actor).await {
             // Two first votes at once: either opens the poll.
             Err(StoreError::Refused(Refusal::PollExists)) => self.poll(id).await,
             other => other.map_err(|error| self.failed(error)),
@@ -325,15 +332,18 @@ impl App {
         let marked = match ask.request {
             None => None,
             Some(request) => {
-                let Some(ballot) = read_ballot(poll, &request.ballot, ask.by_label)? else {
-                    let label = request.ballot.choice.as_deref().unwrap_or_default();
-                    return Ok(Reading::WriteIn(label.to_owned()));
-                };
+                let ballot = read_ballot(poll, &request.ballot, ask.by_label)?;
                 let told = request.demographics.as_ref().map_or(&[][..], |told| &told.0);
                 let borrowed =
                     told.iter().map(|(name, value)| (Cow::Borrowed(&**name), Cow::Borrowed(&**value)));
                 let answers = read_answers(poll, borrowed)?;
-                Some(Marked { ballot, weight: read_weight(poll, request, ask.may_weigh)?, answers })
+                let weight = read_weight(poll, request, ask.may_weigh)?;
+                // Only now: a vote that is refused for anything else adds no option.
+                let Some(ballot) = ballot else {
+                    let label = request.ballot.choice.as_deref().unwrap_or_default();
+                    return Ok(Reading::WriteIn(label.to_owned()));
+                };
+                Some(Marked { ballot, weight, answers })
             }
         };
         let random: [u8; 32] = self.random();
@@ -350,15 +360,20 @@ impl App {
         }))
     }
 
-    /// Adds the option that a voter writes in. A voter who cannot vote any more adds none.
+    /// Adds the option that a voter writes in. A voter who cannot vote any more adds none, and neither does one who
+    /// changes a vote that is not there.
     pub(crate) async fn write_in(
         &self,
         poll: &Arc<Poll>,
         ask: &VoteAsk<'_>,
         label: String,
     ) -> Result<(), Failure> {
+        let standing = self.standing_vote(&poll.id, &ask.identity.voter).await?;
+        if ask.operation == Operation::Change && standing.is_none() {
+            return Err(Failure::Refused(Refusal::VoteNotFound));
+        }
         if poll.revote == Revote::Never
-            && let Some(vote) = self.standing_vote(&poll.id, &ask.identity.voter).await?
+            && let Some(vote) = standing
         {
             let reused = ask.idempotency_key.is_some()
                 && vote.idempotency.as_ref().map(|(key, _)| key) == ask.idempotency_key.as_ref();
