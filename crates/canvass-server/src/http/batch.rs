@@ -40,7 +40,8 @@ use crate::{
         Caller, Failure,
         answer::{write_number, write_text, write_vote_id},
         limiting::Class,
-        votes::{Reading, Text, VoteAsk, VoteRequest, identify, read_voter},
+        vote_request::{Text, VoteRequest},
+        votes::{Reading, VoteAsk, identify, read_voter},
     },
 };
 

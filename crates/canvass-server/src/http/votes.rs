@@ -17,7 +17,8 @@ use crate::{
         Caller, Failure,
         answer::Recorded,
         devices::NewDevice,
-        votes::{Identity, Text, VoteAsk, VoteRequest, identify, read_voter},
+        vote_request::{Text, VoteRequest},
+        votes::{Identity, VoteAsk, identify, read_voter},
     },
 };
 
