@@ -884,7 +884,7 @@ impl Writer {
         let polls = self.states.values().map(|state| CapturedPoll {
             profile: state.cell.profile.read().clone(),
             tally: Arc::clone(&state.cell.snapshot.read().tally),
-            voters: state.cell.voters.read().clone(),
+            voters: state.cell.voters.write().share(),
             state: state.clone(),
         });
         Capture {
