@@ -1,5 +1,5 @@
 // Keeps a page of results as new as the poll: figures in place from the stream, all else from the page itself. Where
-// the stream fails, or is not for this viewer, the page is asked every few seconds. Nothing goes backwards.
+// the stream fails, the page is asked every few seconds. Nothing goes backwards.
 const main = document.querySelector("main[data-poll]");
 const data = main.dataset;
 const find = (selector, within = main) => within.querySelector(selector);
@@ -62,11 +62,11 @@ async function refresh() {
 
 async function poll() {
   await refresh();
-  later(data.streams === undefined ? poll : listen, 4000, 8000);
+  later(listen, 4000, 8000);
 }
 
 function listen() {
-  const source = new EventSource(`/v1/polls/${data.poll}/results/stream`);
+  const source = new EventSource(data.stream);
   const say = (text) => write(find("[data-link]"), text);
   source.onopen = () => say(` · ${words.live}`);
   source.addEventListener("results", (event) => tell(JSON.parse(event.data)));
@@ -94,4 +94,4 @@ if (full && document.fullscreenEnabled) {
   full.addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()));
 }
 
-if (data.final === undefined) (data.streams === undefined ? poll : listen)();
+if (data.final === undefined) listen();

@@ -45,13 +45,14 @@ pub struct CrossTable {
 }
 
 impl Cube {
-    /// An empty table for a poll; the tally knows which values of open dimensions are counted apart. None if a dimension
+    /// An empty table for a poll; the tally knows which values of open dimensions may be named. None if a dimension
     /// is not the poll's or stands twice.
     pub fn new(poll: &Poll, tally: &Tally, crossing: Crossing) -> Option<Self> {
         let mut values: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         let filtered = crossing.filters.iter().map(|(dimension, _)| *dimension);
         for dimension in [crossing.rows].into_iter().chain(crossing.columns).chain(filtered) {
-            let known = tally.breakdowns.get(dimension)?.values.keys().cloned().collect();
+            let known = tally.breakdowns.get(dimension)?.nameable(poll.minimum_cell);
+            let known = known.into_keys().map(str::to_owned).collect();
             if values.insert(dimension, known).is_some() {
                 return None;
             }

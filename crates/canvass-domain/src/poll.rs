@@ -420,6 +420,10 @@ impl NewPoll {
     /// The draft that the request describes, or what is wrong with it. `given_id` is used if the caller chose none.
     pub fn into_draft(self, given_id: PollId, now: Timestamp) -> Result<Poll, Invalid> {
         let id = match &self.id {
+            Some(text) if [".", ".."].contains(&text.as_str()) => {
+                let reason = "`.` and `..` mean other places in addresses, so the poll would have none";
+                return Err(Invalid::new("id", reason));
+            }
             Some(text) => parse_id(text, || "id".into())?,
             None => given_id,
         };

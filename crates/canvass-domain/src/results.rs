@@ -1,6 +1,6 @@
 //! Results as callers see them: a view of a poll and its tally.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use canvass_counting::{self as counting, Count, OptionIndex, Profile, Total};
 use serde::{Serialize, Serializer};
@@ -243,22 +243,38 @@ pub struct BreakdownRow {
     pub options: Vec<Option<u64>>,
 }
 
-/// The breakdown of a poll by one of its dimensions; none if it is not declared.
+/// The breakdown of a poll by one of its dimensions, without its small figures; none if it is not declared.
 pub fn breakdown(poll: &Poll, tally: &Tally, by: &str) -> Option<BreakdownView> {
+    view_of(poll, tally, by, |rows| {
+        let secrets: Vec<_> = rows.iter().map(|row| too_small(row, u64::from(poll.minimum_cell))).collect();
+        hide(rows, &secrets)
+    })
+}
+
+/// The same rows with every figure: not for showing to anybody, where the poll hides small groups.
+pub fn exact_breakdown(poll: &Poll, tally: &Tally, by: &str) -> Option<BreakdownView> {
+    view_of(poll, tally, by, |rows| rows.iter().map(|row| vec![false; row.len()]).collect())
+}
+
+fn view_of(
+    poll: &Poll,
+    tally: &Tally,
+    by: &str,
+    hidden: impl FnOnce(&[Vec<u64>]) -> Vec<Vec<bool>>,
+) -> Option<BreakdownView> {
     let index = poll.demographics.keys().position(|name| name == by)?;
-    let counts = &tally.breakdowns.get(index)?.values;
+    let counts = tally.breakdowns.get(index)?.nameable(poll.minimum_cell);
     let answered: u64 = counts.values().map(|count| count.votes).sum();
     let width = poll.options.len();
     // The ballots without an answer are a row of the table like any other: left open, they would give a hidden row
     // away by subtraction from the results.
     let mut rows: Vec<Vec<u64>> =
         counts.values().map(|count| row(count.votes, &count.options, width)).collect();
-    rows.push(row(tally.votes - answered, &unanswered(tally, width, counts), width));
-    let secrets: Vec<_> = rows.iter().map(|row| too_small(row, u64::from(poll.minimum_cell))).collect();
-    let hidden = hide(&rows, &secrets);
+    rows.push(row(tally.votes - answered, &unanswered(tally, width, &counts), width));
+    let hidden = hidden(&rows);
     let shown = |row: usize, column: usize| (!hidden[row][column]).then(|| rows[row][column]);
     let values = counts.keys().enumerate().map(|(at, value)| BreakdownRow {
-        value: value.clone(),
+        value: (*value).to_owned(),
         votes: shown(at, 0),
         options: (1..=width).map(|column| shown(at, column)).collect(),
     });
@@ -283,7 +299,7 @@ fn row(votes: u64, options: &[u64], width: usize) -> Vec<u64> {
 
 /// How many of the ballots that gave no value mark each option. Where votes have weights, nobody can tell: the results
 /// show weights, not ballots.
-fn unanswered(tally: &Tally, width: usize, counts: &BTreeMap<String, ValueCount>) -> Vec<u64> {
+fn unanswered(tally: &Tally, width: usize, counts: &BTreeMap<&str, Cow<'_, ValueCount>>) -> Vec<u64> {
     let answered =
         |option: usize| -> u64 { counts.values().filter_map(|count| count.options.get(option)).sum() };
     let marks = |option: usize| tally.options.get(option).and_then(|total| total.whole_votes()).unwrap_or(0);

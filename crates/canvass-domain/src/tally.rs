@@ -5,7 +5,7 @@
 
 pub mod parts;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use canvass_counting::{Ballot, Profile, Rank, Total, Weight};
 
@@ -259,11 +259,37 @@ impl PartialEq for ValueCount {
     }
 }
 
+impl ValueCount {
+    fn join(&mut self, other: &Self) {
+        self.votes += other.votes;
+        self.options.resize(self.options.len().max(other.options.len()), 0);
+        self.options.iter_mut().zip(&other.options).for_each(|(votes, more)| *votes += more);
+    }
+}
+
 impl Breakdown {
     fn new(declared: Option<&[String]>) -> Self {
         let values =
             declared.unwrap_or_default().iter().map(|value| (value.clone(), ValueCount::default())).collect();
         Self { values, closed: declared.is_some() }
+    }
+
+    /// The values as they may be named. What voters told in words of their own can tell who they are, as an address
+    /// does: where small groups are hidden, a value that fewer than `minimum_cell` ballots give counts as
+    /// [`OTHER_VALUE`].
+    pub fn nameable(&self, minimum_cell: u32) -> BTreeMap<&str, Cow<'_, ValueCount>> {
+        let mut named: BTreeMap<&str, Cow<'_, ValueCount>> = BTreeMap::new();
+        for (value, count) in &self.values {
+            let is_named = self.closed || count.votes >= u64::from(minimum_cell);
+            let name = if is_named { value.as_str() } else { OTHER_VALUE };
+            if is_named || count.votes > 0 {
+                named
+                    .entry(name)
+                    .and_modify(|known| known.to_mut().join(count))
+                    .or_insert(Cow::Borrowed(count));
+            }
+        }
+        named
     }
 
     fn add(&mut self, value: &str, ballot: &Ballot, option_count: usize) {

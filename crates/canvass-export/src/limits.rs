@@ -13,6 +13,8 @@ pub const CELL_CHARACTERS_MAX: usize = 32_767;
 pub const ROW_GROUP_ROWS_MAX: usize = 65_536;
 /// Bytes of text that a row group holds at most before it is written.
 pub const ROW_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Seconds by which the clock may have been ahead without anything being exported again.
+pub const CLOCK_AHEAD_SECONDS_MAX: i64 = 60;
 /// Polls that are asked for at once.
 pub const POLLS_PAGE: usize = 200;
 /// Bytes of one part of an object that is uploaded in parts: 10,000 parts, the most there may be, are 80 GB.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use canvass_domain::{PollId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::limits::CLOCK_AHEAD_SECONDS_MAX;
+
 /// What was exported.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,6 +36,15 @@ pub(crate) struct Exported {
 }
 
 impl State {
+    /// Forgets moments that have not come yet: a clock that was ahead, and was put right, would keep all that is due
+    /// waiting for them. Whether there were any. A clock that is put right by seconds does not count.
+    pub(crate) fn forget_what_is_ahead(&mut self, now: Timestamp) -> bool {
+        let others = self.polls.values_mut().map(|exported| &mut exported.at);
+        let ahead = [&mut self.ran_at, &mut self.snapshot_at].into_iter().chain(others);
+        let ahead = ahead.filter(|moment| moment.seconds() > now.seconds() + CLOCK_AHEAD_SECONDS_MAX);
+        ahead.map(|moment| *moment = now).count() > 0
+    }
+
     /// Nothing was exported; the first export is due at the schedule's next moment.
     pub(crate) fn new(now: Timestamp) -> Self {
         Self {

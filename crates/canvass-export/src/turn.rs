@@ -25,6 +25,7 @@ const SECONDS_PER_MINUTE: i64 = 60;
 
 /// Does what is due. What was done before something failed is remembered all the same.
 pub(crate) async fn run(exporter: &Exporter, memory: &mut Memory, now: Timestamp) -> Result<Turn, TurnError> {
+    memory.has_changed |= memory.state.forget_what_is_ahead(now);
     let due = exporter.options.schedule.due(memory.state.ran_at, now);
     let look = look(exporter, memory, now);
     if due.is_none() && look.is_some() && memory.looked == look && !memory.has_changed {

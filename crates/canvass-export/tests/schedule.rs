@@ -114,6 +114,24 @@ async fn each_due_export_is_made_once_in_a_month_of_hours() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_keeps_nothing_waiting() {
+    let scene = Scene::new().await;
+    let mut exporter = scene.exporter();
+    scene.vote(0, 1).await;
+    scene.clock.set("20T00:00:00");
+    assert_eq!(exporter.turn(scene.clock.now()).await.unwrap().written.len(), 3);
+    scene.clock.set("02T00:30:00");
+    scene.vote(0, 2).await;
+    assert_eq!(exporter.turn(scene.clock.now()).await.unwrap().written, Vec::<String>::new());
+    scene.clock.set("02T01:00:00");
+    let written = exporter.turn(scene.clock.now()).await.unwrap().written;
+    assert_eq!(written, ["exports/busy/20260102_010000_results.csv"]);
+    scene.clock.set("03T01:00:00");
+    let written = exporter.turn(scene.clock.now()).await.unwrap().written;
+    assert_eq!(written, ["snapshots/results-20260103-010000.json"]);
+}
+
+#[tokio::test]
 async fn a_poll_that_ends_is_exported_a_last_time_at_once() {
     let scene = Scene::new().await;
     let mut exporter = scene.exporter();
@@ -193,13 +211,18 @@ async fn a_second_exporter_and_a_folder_that_cannot_be_written_are_refused() {
     };
     let second = Exporter::open(Arc::clone(&scene.world.store), options, scene.clock.now());
     assert!(second.is_err_and(|error| error.to_string().contains("another program")));
-    // A file where a folder must be: nothing appears under a final name, and the next turn does it.
-    fs::write(scene.folder().join("exports"), "").unwrap();
+    // A file where a folder must be: nothing appears under a final name, and the next turn does it, but not again what
+    // was exported before the failure, though more votes have come.
+    fs::create_dir(scene.folder().join("exports")).unwrap();
+    fs::write(scene.folder().join("exports/busy"), "").unwrap();
     scene.clock.set("01T01:00:00");
     assert!(exporter.turn(scene.clock.now()).await.is_err());
-    fs::remove_file(scene.folder().join("exports")).unwrap();
+    assert_eq!(scene.files("exports/%2E%2E"), ["20260101_010000_results.csv"]);
+    fs::remove_file(scene.folder().join("exports/busy")).unwrap();
+    scene.vote(1, 1).await;
     scene.clock.set("01T01:00:30");
-    assert_eq!(exporter.turn(scene.clock.now()).await.unwrap().written.len(), 2);
+    let written = exporter.turn(scene.clock.now()).await.unwrap().written;
+    assert_eq!(written, ["exports/busy/20260101_010030_results.csv"]);
 }
 
 /// Exports on two days, and looks at the folder on two later ones.

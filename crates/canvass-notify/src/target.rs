@@ -66,9 +66,20 @@ impl FromStr for Target {
         if is_secure && !cfg!(feature = "tls") {
             return Err(TargetError::TlsLeftOut);
         }
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            None if authority.as_str() == authority.host() => {
+                if is_secure {
+                    443
+                } else {
+                    80
+                }
+            }
+            None => return Err(TargetError::Address),
+        };
         Ok(Self {
             host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(if is_secure { 443 } else { 80 }),
+            port,
             is_secure,
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| TargetError::Address)?,
             path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
@@ -100,6 +111,7 @@ mod tests {
         }
         check("http://name:password@example.com", Err(TargetError::Address));
         check("http://example.com/#part", Err(TargetError::Address));
+        check("http://example.com:70000/hook", Err(TargetError::Address));
         check(&format!("http://example.com/{}", "a".repeat(URL_BYTES_MAX)), Err(TargetError::Length));
     }
 

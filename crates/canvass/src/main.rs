@@ -14,6 +14,7 @@ mod import;
 mod limits;
 mod logging;
 mod notices;
+mod option_ids;
 mod output;
 mod start;
 mod tls;

@@ -76,7 +76,7 @@ impl Ask {
         Ok(Some(parsed))
     }
 
-    /// The versions that `If-Match` names.
+    /// The editions that `If-Match` names.
     pub(crate) fn expected(&self) -> Expected {
         let mut tags = tags(&self.head.headers, IF_MATCH.as_str()).peekable();
         if tags.peek().is_none() {
@@ -86,8 +86,8 @@ impl Ask {
         if tags.contains(&"*") {
             return Expected::Any;
         }
-        let version = |tag: &&str| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
-        Expected::OneOf(tags.iter().filter_map(version).collect())
+        let edition = |tag: &&str| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
+        Expected::OneOf(tags.iter().filter_map(edition).collect())
     }
 
     /// Whether the caller has the answer with this entity tag already.
@@ -140,7 +140,7 @@ impl Ask {
 
 /// Reads JSON.
 pub(crate) fn read_json<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Failure> {
-    serde_json::from_slice(bytes).map_err(|error| Failure::Malformed(format!("this cannot be read: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| Failure::of_json(bytes, &error))
 }
 
 /// A cookie's value.

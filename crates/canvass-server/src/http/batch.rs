@@ -12,7 +12,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use canvass_domain::{
-    Poll, PollId, Refusal, VoteId,
+    IdentifierError, Poll, PollId, Refusal, VoteId,
     key::Scope,
     poll::Access,
     vote::{Operation, VoteCommand},
@@ -40,7 +40,8 @@ use crate::{
         Caller, Failure,
         answer::{write_number, write_text, write_vote_id},
         limiting::Class,
-        votes::{Reading, Text, VoteAsk, VoteRequest, identify, read_voter},
+        vote_request::{Text, VoteRequest},
+        votes::{Reading, VoteAsk, identify, read_voter},
     },
 };
 
@@ -391,7 +392,7 @@ impl Sender {
             operation: Operation::Cast,
             request: Some(request),
             idempotency_key: idempotency_key
-                .map_err(|error| Failure::Malformed(format!("idempotencyKey: {error}")))?,
+                .map_err(|error: IdentifierError| Failure::invalid("idempotencyKey", error.to_string()))?,
             may_weigh: self.caller.has(Scope::VotesWrite),
             by_label: false,
             actor: &self.actor,

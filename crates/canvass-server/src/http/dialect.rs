@@ -2,7 +2,12 @@
 
 use axum::{http::StatusCode, response::Response};
 use canvass_domain::{
-    Ballot, Invalid, Poll, PollId, VoterId, key::Scope, poll::Access, results::Figure, vote::Marked,
+    Ballot, IdempotencyKey, Invalid, Poll, PollId, VoterId,
+    ballot::BallotInput,
+    key::Scope,
+    poll::Access,
+    results::Figure,
+    vote::{Marked, Operation},
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::json;
@@ -12,8 +17,10 @@ use crate::{
     http::{ask::Ask, dialect_a, reply},
     service::{
         Caller, Failure,
+        answer::Recorded,
         results::{Seen, Viewer},
-        votes::{Identity, identify},
+        vote_request::{Told, VoteRequest},
+        votes::{Identity, VoteAsk, identify},
     },
 };
 
@@ -63,6 +70,44 @@ fn choice_name(poll: &Poll, index: usize) -> &str {
 pub(crate) fn complaint(invalid: &Invalid) -> String {
     let field = invalid.field.strip_prefix("ballot.").unwrap_or(&invalid.field);
     format!("{field}: {}", invalid.reason)
+}
+
+/// A vote as both documents know it: for one choice, named by its id or its label.
+pub(crate) struct DialectVote<'a> {
+    pub(crate) poll: &'a PollId,
+    /// That of the poll which the vote opens, if it does.
+    pub(crate) access: Access,
+    pub(crate) voter: Option<VoterId>,
+    pub(crate) choice: &'a str,
+    pub(crate) demographics: Option<Told<'a>>,
+    pub(crate) idempotency_key: Option<IdempotencyKey>,
+}
+
+/// Casts a vote.
+pub(crate) async fn cast(app: &App, caller: &Caller, vote: DialectVote<'_>) -> Result<Recorded, Failure> {
+    let request = VoteRequest {
+        voter_id: None,
+        ballot: BallotInput::choice(vote.choice),
+        demographics: vote.demographics,
+        weight: None,
+        code: None,
+        idempotency_key: None,
+    };
+    let actor = caller.actor();
+    let vote_in = |poll: &Poll| -> Result<VoteAsk<'_>, Failure> {
+        Ok(VoteAsk {
+            identity: identify_named(poll, caller, vote.voter.clone())?,
+            operation: Operation::Cast,
+            request: Some(&request),
+            idempotency_key: vote.idempotency_key.clone(),
+            may_weigh: false,
+            by_label: true,
+            actor: &actor,
+        })
+    };
+    let poll = app.poll_or_implicit(vote.poll, vote.access, vote_in).await?;
+    let ask = vote_in(&poll)?;
+    app.record(poll, &ask).await
 }
 
 #[derive(Deserialize)]

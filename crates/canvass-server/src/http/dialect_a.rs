@@ -4,9 +4,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::Response,
 };
-use canvass_domain::{
-    Refusal, Timestamp, VoterId, ballot::BallotInput, key::Scope, poll::Access, vote::Operation,
-};
+use canvass_domain::{Refusal, Timestamp, VoterId, key::Scope, poll::Access};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -14,13 +12,10 @@ use crate::{
     app::App,
     http::{
         ask::Ask,
-        dialect::{choice, complaint, identify_named, read_poll_id},
+        dialect::{DialectVote, cast, choice, complaint, read_poll_id},
         problem, reply,
     },
-    service::{
-        Failure,
-        votes::{VoteAsk, VoteRequest},
-    },
+    service::Failure,
 };
 
 /// Cast a vote (document A)
@@ -41,26 +36,15 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
         let body = json!({"error": "Missing required fields: userId, pollId, choice"});
         return Ok(refuse_with(StatusCode::BAD_REQUEST, &body));
     };
-    let voter = read_user(user)?;
-    let poll = app.poll_or_implicit(&read_poll_id(&app, poll_id)?, Access::Key, &ask.caller.actor()).await?;
-    let request = VoteRequest {
-        voter_id: None,
-        ballot: BallotInput::choice(wanted),
+    let vote = DialectVote {
+        poll: &read_poll_id(&app, poll_id)?,
+        access: Access::Key,
+        voter: Some(read_user(user)?),
+        choice: wanted,
         demographics: None,
-        weight: None,
-        code: None,
         idempotency_key: None,
     };
-    let vote = VoteAsk {
-        identity: identify_named(&poll, &ask.caller, Some(voter))?,
-        operation: Operation::Cast,
-        request: Some(&request),
-        idempotency_key: None,
-        may_weigh: false,
-        by_label: true,
-        actor: &ask.caller.actor(),
-    };
-    let recorded = app.record(poll, &vote).await?;
+    let recorded = cast(&app, &ask.caller, vote).await?;
     let answer = VoteView {
         message: Some("Vote recorded successfully"),
         user_id: user,

@@ -6,7 +6,7 @@ use axum::{
     http::{StatusCode, header::RETRY_AFTER},
     response::Response,
 };
-use canvass_domain::{IdempotencyKey, Refusal, VoterId, ballot::BallotInput, poll::Access, vote::Operation};
+use canvass_domain::{IdempotencyKey, Refusal, VoterId, poll::Access};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,12 +14,12 @@ use crate::{
     app::App,
     http::{
         ask::Ask,
-        dialect::{complaint, identify_named, read_poll_id},
+        dialect::{DialectVote, cast, complaint, identify_named, read_poll_id},
         problem, reply,
     },
     service::{
         Failure,
-        votes::{Text, Told, VoteAsk, VoteRequest},
+        vote_request::{Text, Told},
     },
 };
 
@@ -56,28 +56,18 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
         return Ok(reply::json(StatusCode::BAD_REQUEST, &json!({"message": INVALID})));
     };
     let id = read_poll_id(&app, &body.poll_id.0)?;
-    let poll = app.poll_or_implicit(&id, Access::Open, &ask.caller.actor()).await?;
-    let request = VoteRequest {
-        voter_id: None,
-        ballot: BallotInput::choice(Cow::Borrowed(&*body.option_id.0)),
+    let vote = DialectVote {
+        poll: &id,
+        access: Access::Open,
+        voter: voter.clone(),
+        choice: &body.option_id.0,
         demographics: body.demographics,
-        weight: None,
-        code: None,
-        idempotency_key: None,
-    };
-    let vote = VoteAsk {
-        identity: identify_named(&poll, &ask.caller, voter)?,
-        operation: Operation::Cast,
-        request: Some(&request),
         idempotency_key,
-        may_weigh: false,
-        by_label: true,
-        actor: &ask.caller.actor(),
     };
     let duplicate = |vote_id| {
         reply::json(StatusCode::CONFLICT, &json!({"message": "Duplicate vote detected", "voteId": vote_id}))
     };
-    match app.record(poll, &vote).await {
+    match cast(&app, &ask.caller, vote).await {
         Ok(recorded) if recorded.replayed => Ok(duplicate(recorded.vote_id)),
         Ok(recorded) => {
             let answer = json!({"message": "Vote processed successfully", "voteId": recorded.vote_id});
@@ -85,7 +75,8 @@ pub(crate) async fn cast_vote(app: App, mut ask: Ask) -> Result<Response, Failur
         }
         Err(Failure::AlreadyVoted { vote, .. }) => Ok(duplicate(vote.vote_id)),
         Err(Failure::Refused(Refusal::KeyReused)) => {
-            let standing = app.standing_vote(&id, &vote.identity.voter).await?;
+            let identity = identify_named(&*app.poll(&id).await?, &ask.caller, voter)?;
+            let standing = app.standing_vote(&id, &identity.voter).await?;
             standing.map(|vote| duplicate(vote.vote_id)).ok_or(Failure::Refused(Refusal::KeyReused))
         }
         Err(failure) => Err(failure),

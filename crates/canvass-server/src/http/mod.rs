@@ -111,6 +111,7 @@ pub fn router(app: App) -> Router {
         .on(Method::GET, "/problems/{kind}", Free, pages::read_problem)
         .with_sessions()
         .on(Method::GET, "/p/{poll}/results", Api, pages::read_results)
+        .on(Method::GET, "/p/{poll}/results/stream", Api, pages::stream_results)
         .on(Method::GET, "/p/{poll}/projector", Api, pages::read_projector)
         .on(Method::GET, "/p/{poll}/analytics", Api, pages::read_analytics)
         .on(Method::GET, "/console", Api, console::list_polls)
@@ -143,6 +144,7 @@ pub fn router(app: App) -> Router {
         .on(Method::POST, "/embed/{poll}/withdraw", PostVotes, pages::withdraw_vote)
         .on(Method::GET, "/embed/{poll}/receipt", ReadVotes, pages::read_receipt)
         .on(Method::GET, "/embed/{poll}/results", Api, pages::read_results)
+        .on(Method::GET, "/embed/{poll}/results/stream", Api, pages::stream_results)
         .finish()
         .layer(map_response(pages::frame(&app.parts.settings.embed_origins)));
     let dialect_a = Routes::new(&app, ToProgram(dialect_a::refuse))

@@ -25,7 +25,7 @@ use crate::{
 /// It begins as a draft unless `status` is `open` (or `scheduled`, with `opensAt`).
 #[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/polls", tag = "polls",
     request_body(content = NewPoll, example = json!({"title": "Lunch?", "options": [{"id": "pizza", "label": "Pizza"}, {"id": "soup", "label": "Soup"}], "status": "open"})),
-    responses((status = 201, description = "The poll", body = canvass_domain::Poll, headers(("location" = String, description = "Where the poll is"), ("etag" = String, description = "Its version"))), crate::http::openapi::PollProblems)))]
+    responses((status = 201, description = "The poll", body = canvass_domain::Poll, headers(("location" = String, description = "Where the poll is"), ("etag" = String, description = "Its version, and when it was created"))), crate::http::openapi::PollProblems)))]
 pub(crate) async fn create_poll(app: App, mut ask: Ask) -> Result<Response, Failure> {
     ask.caller.require(Scope::PollsWrite)?;
     let request: NewPoll = ask.json(&app).await?;
@@ -67,7 +67,7 @@ pub(crate) async fn list_polls(app: App, ask: Ask) -> Result<Response, Failure> 
 /// that reads a public poll is given the cookie that it votes with.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/polls/{poll}", tag = "polls",
     params(("poll" = String, Path, description = "The poll's id")),
-    responses((status = 200, description = "The poll", body = canvass_domain::Poll, headers(("etag" = String, description = "Its version"))),
+    responses((status = 200, description = "The poll", body = canvass_domain::Poll, headers(("etag" = String, description = "Its version, and when it was created"))),
         (status = 304, description = "The poll is at the version that `If-None-Match` names"), crate::http::openapi::ReadProblems)))]
 pub(crate) async fn read_poll(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let id = ask.poll()?;
@@ -75,7 +75,7 @@ pub(crate) async fn read_poll(app: App, mut ask: Ask) -> Result<Response, Failur
     let device =
         if ask.caller.key.is_none() { app.ensure_device(&poll, &mut ask.caller).await? } else { None };
     let mut response = reply::poll(StatusCode::OK, &poll);
-    if ask.has(&format!("\"{}\"", poll.version)) {
+    if ask.has(&reply::poll_tag(&poll)) {
         response = reply::not_modified(&response);
     }
     reply::set_device(&mut response, device.as_ref());

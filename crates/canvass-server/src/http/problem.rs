@@ -55,7 +55,7 @@ macro_rules! kinds {
 
 kinds! {
     MalformedRequest 400 "malformed-request" "The request cannot be read"
-        "The body, the query or a header field is not what the route expects: broken JSON, a field of the wrong type, an unknown field. `detail` names the line and column where it can. Correct the request; sending it again unchanged will not help."
+        "The body is no JSON, or the query or a header field is not written as it must be. `detail` names the line and column where it can. Correct the request; sending it again unchanged will not help."
     MissingKey 401 "missing-key" "An API key is needed"
         "The route is for callers with an API key. Send one as `x-api-key: …` or `Authorization: Bearer …`."
     UnknownKey 401 "unknown-key" "The API key is not accepted"
@@ -109,9 +109,9 @@ kinds! {
     UnsupportedMediaType 415 "unsupported-media-type" "The body is of another type"
         "Send JSON as `Content-Type: application/json`, and a batch as `application/x-ndjson`."
     InvalidRequest 422 "invalid-request" "The request asks for what is not allowed"
-        "The request can be read, but a field asks for what the poll or the server does not allow. `field` names it, and `detail` says what to write instead."
+        "The request can be read, but a field is missing, unknown or of the wrong type, or asks for what the poll or the server does not allow. `field` names it, or says `body` where `detail` tells the line and column; `detail` says what to write instead."
     FormatNotOffered 422 "format-not-offered" "The format is not offered"
-        "This version exports `csv`, `jsonl`, `json`, `election`, `blt` and `abif`. BLT holds rankings and single choices, ABIF no dots and no skipped ranks; `election` holds every ballot."
+        "This version exports `csv`, `jsonl`, `json`, `xlsx`, `parquet`, `election`, `blt` and `abif`. BLT holds rankings and single choices, ABIF no dots and no skipped ranks; `election` holds every ballot."
     NotOnThisEngine 422 "not-on-this-engine" "This server's engine cannot do this"
         "Events and webhooks follow the order of the ledger, which only a server with a data directory has. On DynamoDB use the table's own stream. Voters cannot be erased there either: the items of votes are named by them."
     IdempotencyKeyReused 422 "idempotency-key-reused" "The idempotency key was used before"

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::{
     http::guard::DEVICE_COOKIE,
     limits::DEVICE_DAYS_MAX,
-    service::{answer::write_json, devices::NewDevice},
+    service::{answer::write_json, devices::NewDevice, polls::Edition},
 };
 
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -49,14 +49,19 @@ pub(crate) fn no_content() -> Response {
     response
 }
 
-/// A poll, with its version as entity tag.
+/// A poll, with its edition as entity tag.
 pub(crate) fn poll(status: StatusCode, poll: &Poll) -> Response {
     let mut response = json(status, poll);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", poll.version)) {
+    if let Ok(tag) = HeaderValue::try_from(poll_tag(poll)) {
         response.headers_mut().insert(ETAG, tag);
     }
     response
+}
+
+/// A poll's entity tag.
+pub(crate) fn poll_tag(poll: &Poll) -> String {
+    format!("\"{}\"", Edition::of(poll))
 }
 
 /// Says that the caller has this answer already.

@@ -17,7 +17,8 @@ use crate::{
     service::{
         Failure,
         results::{Seen, Viewer},
-        votes::{Text, read_voter},
+        vote_request::Text,
+        votes::read_voter,
     },
 };
 

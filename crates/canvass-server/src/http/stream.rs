@@ -18,6 +18,7 @@ use crate::{
     service::{
         Failure,
         live::{Told, Watcher},
+        results::Seen,
     },
 };
 
@@ -37,12 +38,21 @@ use crate::{
 pub(crate) async fn stream_results(app: App, mut ask: Ask) -> Result<Response, Failure> {
     let query = ask.query()?;
     let seen = see(&app, &mut ask, &query).await?;
-    let known = ask.header("last-event-id").and_then(|id| id.parse().ok()).map(Sequence);
+    stream(&app, &seen, known(&ask)).await
+}
+
+/// The sequence that the caller has seen.
+pub(crate) fn known(ask: &Ask) -> Option<Sequence> {
+    ask.header("last-event-id").and_then(|id| id.parse().ok()).map(Sequence)
+}
+
+/// The results of a poll as they come, within what is seen of it.
+pub(crate) async fn stream(app: &App, seen: &Seen, known: Option<Sequence>) -> Result<Response, Failure> {
     if app.parts.settings.short_polling {
-        let newest = app.newest(&seen, known).await?.unwrap_or_default();
+        let newest = app.newest(seen, known).await?.unwrap_or_default();
         return Ok(answer([retry(SHORT_POLLING_PAUSE).as_bytes(), &newest].concat()));
     }
-    let watcher = app.watch(&seen, known)?;
+    let watcher = app.watch(seen, known)?;
     let retry = retry(app.spread(LIVE_RETRY_MAX));
     let events = unfold((Some(Bytes::from(retry)), watcher), |(first, mut watcher)| async move {
         let event = match first {

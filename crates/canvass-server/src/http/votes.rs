@@ -17,7 +17,8 @@ use crate::{
         Caller, Failure,
         answer::Recorded,
         devices::NewDevice,
-        votes::{Identity, Text, VoteAsk, VoteRequest, identify, read_voter},
+        vote_request::{Text, VoteRequest},
+        votes::{Identity, VoteAsk, identify, read_voter},
     },
 };
 
@@ -215,8 +216,8 @@ fn named_in_path(
 fn read_request(body: &[u8]) -> Result<VoteRequest<'_>, Failure> {
     let request = VoteRequest::read(body)?;
     if request.idempotency_key.is_some() {
-        let advice = "idempotencyKey is for lines of a batch; send the header `Idempotency-Key`";
-        return Err(Failure::Malformed(advice.to_owned()));
+        let advice = "is for lines of a batch; send the header `Idempotency-Key`";
+        return Err(Failure::invalid("idempotencyKey", advice));
     }
     Ok(request)
 }

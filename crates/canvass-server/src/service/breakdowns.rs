@@ -8,7 +8,7 @@
 
 use canvass_domain::{
     Poll, PollId, Timestamp,
-    results::{BreakdownRow, BreakdownView, breakdown},
+    results::{BreakdownRow, BreakdownView, breakdown, exact_breakdown},
 };
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
@@ -47,9 +47,7 @@ impl App {
         if poll.minimum_cell == 0 {
             return Ok(newest);
         }
-        let mut whole = Poll::clone(poll);
-        whole.minimum_cell = 0;
-        let real = figures(&breakdown(&whole, tally, by).ok_or_else(unknown)?);
+        let real = figures(&exact_breakdown(poll, tally, by).ok_or_else(unknown)?);
         Ok(self.parts.breakdowns.renew(poll, newest, real))
     }
 }
@@ -88,7 +86,7 @@ impl Shown {
     fn renewed(&self, newest: BreakdownView, real: &FxHashMap<Figure, u64>) -> Self {
         let minimum = u64::from(newest.minimum_cell);
         let before = shown_figures(&self.view);
-        let mut kept = FxHashMap::default();
+        let mut kept = self.real.clone();
         let mut choose = |figure: Figure, newest: Option<u64>| {
             let real_at = |real: &FxHashMap<Figure, u64>| real.get(&figure).copied().unwrap_or_default();
             let (was, is) = (real_at(&self.real), real_at(real));
@@ -108,6 +106,11 @@ impl Shown {
         view.unanswered = choose((None, 0), view.unanswered);
         // That somebody told a new value is told once enough have.
         view.values.retain(|row| before.contains_key(&(Some(row.value.clone()), 0)) || row.votes.is_some());
+        // That so few are left with a value that it may not be named any more is not told.
+        let is_gone = |row: &&BreakdownRow| view.values.iter().all(|newer| newer.value != row.value);
+        let gone: Vec<_> = self.view.values.iter().filter(is_gone).cloned().collect();
+        view.values.extend(gone);
+        view.values.sort_by(|one, other| one.value.cmp(&other.value));
         Self { created_at: self.created_at, view, real: kept }
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use canvass_counting::formats::Unwritable;
 use canvass_domain::{Invalid, Poll, Refusal, VoteId, key::Scope, vote::StoredVote};
 use canvass_store::StoreError;
+use serde::de::IgnoredAny;
 
 use crate::{app::App, service::limiting::Limited};
 
@@ -128,6 +129,16 @@ impl Failure {
     /// A field of a well-formed request asks for what is not allowed.
     pub(crate) fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Invalid::new(field, reason).into()
+    }
+
+    /// Why a body was not taken: it is no JSON, or it is and says what the route does not take.
+    pub(crate) fn of_json(body: &[u8], error: &serde_json::Error) -> Self {
+        let is_json = error.is_data() && serde_json::from_slice::<IgnoredAny>(body).is_ok();
+        if is_json {
+            Self::invalid("body", error.to_string())
+        } else {
+            Self::Malformed(format!("this cannot be read: {error}"))
+        }
     }
 
     /// The field at fault, where there is one.

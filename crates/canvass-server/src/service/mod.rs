@@ -24,6 +24,7 @@ pub(crate) mod recount;
 pub(crate) mod results;
 pub(crate) mod sessions;
 pub(crate) mod sharing;
+pub(crate) mod vote_request;
 pub(crate) mod votes;
 pub(crate) mod webhooks;
 

@@ -1,6 +1,6 @@
 //! Polls: created, read, listed, changed, and led through their life, with an audit trail of each step.
 
-use std::sync::Arc;
+use std::{fmt, num::ParseIntError, str::FromStr, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use canvass_domain::{
@@ -20,13 +20,50 @@ use crate::{
     service::{Caller, Failure},
 };
 
-/// Which versions of a poll a change is meant for, as `If-Match` says.
+/// A poll as it stood at one version, as its entity tag names it: a poll that is made anew under the id of one that was
+/// deleted begins at the same version, so the tag also tells when the poll was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edition {
+    version: u64,
+    /// None in the tag of a caller who names a version alone.
+    created_at: Option<i64>,
+}
+
+impl Edition {
+    pub(crate) fn of(poll: &Poll) -> Self {
+        Self { version: poll.version, created_at: Some(poll.created_at.microseconds()) }
+    }
+
+    fn is(self, poll: &Poll) -> bool {
+        let Edition { version, created_at } = self;
+        version == poll.version && created_at.is_none_or(|at| at == poll.created_at.microseconds())
+    }
+}
+
+impl fmt::Display for Edition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.version)?;
+        self.created_at.map_or(Ok(()), |at| write!(formatter, "-{at}"))
+    }
+}
+
+impl FromStr for Edition {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let (version, created_at) =
+            text.split_once('-').map_or((text, None), |(version, at)| (version, Some(at)));
+        Ok(Self { version: version.parse()?, created_at: created_at.map(str::parse).transpose()? })
+    }
+}
+
+/// Which editions of a poll a change is meant for, as `If-Match` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
-    /// Whatever version there is.
+    /// Whatever there is.
     Any,
     /// One of these.
-    OneOf(Vec<u64>),
+    OneOf(Vec<Edition>),
 }
 
 /// A page of polls.
@@ -136,9 +173,10 @@ impl App {
     ) -> Result<Arc<Poll>, Failure> {
         let expected_version = match expected {
             Expected::Any => None,
-            Expected::OneOf(versions) => {
-                let current = self.poll(id).await?.version;
-                if !versions.contains(&current) {
+            Expected::OneOf(editions) => {
+                let poll = self.poll(id).await?;
+                let current = poll.version;
+                if !editions.iter().any(|edition| edition.is(&poll)) {
                     return Err(Failure::PreconditionFailed { current });
                 }
                 Some(current)

@@ -1,140 +1,28 @@
 //! Votes: who the voter is, what the request asks, and what became of it.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use canvass_domain::{
     Ballot, IdempotencyKey, Poll, PollId, Refusal, VoteId, VoterId, Weight,
     ballot::BallotInput,
     code::{CodeHash, hash_code, voter_of_code},
-    decide::PollCommand,
+    decide::{Facts, PollCommand, decide_create, decide_poll},
     key::Scope,
     poll::{Access, NewPoll, Revote, Status},
     vote::{Marked, Operation, VoteCommand, read_answers},
 };
 use canvass_store::StoreError;
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
 
 use crate::{
     app::App,
     limits::FORM_RETRIES_MAX,
-    service::{Caller, Failure, answer::Recorded, devices::NewDevice},
+    service::{
+        Caller, Failure,
+        answer::Recorded,
+        devices::NewDevice,
+        vote_request::{Text, VoteRequest},
+    },
 };
-
-/// A vote as a caller writes it. It borrows from the request where it can.
-#[derive(Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a vote as an object")]
-pub(crate) struct VoteRequest<'a> {
-    #[serde(borrow, default)]
-    pub(crate) voter_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) ballot: BallotInput<'a>,
-    #[serde(borrow, default)]
-    pub(crate) demographics: Option<Told<'a>>,
-    #[serde(borrow, default)]
-    pub(crate) weight: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(crate) code: Option<Text<'a>>,
-    /// In lines of a batch only; elsewhere it is a header.
-    #[serde(borrow, default)]
-    pub(crate) idempotency_key: Option<Text<'a>>,
-}
-
-impl<'a> VoteRequest<'a> {
-    /// Reads a vote's JSON.
-    pub(crate) fn read(json: &'a [u8]) -> Result<Self, Failure> {
-        if let Some(request) = Self::read_plainest(json) {
-            return Ok(request);
-        }
-        serde_json::from_slice(json)
-            .map_err(|error| Failure::Malformed(format!("the vote cannot be read: {error}")))
-    }
-
-    /// Reads `{"voterId":"…","ballot":{"choice":"…"}}` written just so, without spaces or escapes: most votes by the
-    /// million are, and the reader for any JSON takes several times as long. What it takes, that reader takes alike.
-    fn read_plainest(json: &'a [u8]) -> Option<Self> {
-        let rest = json.strip_prefix(b"{\"voterId\":\"")?;
-        let (voter, rest) = take_plain_text(rest)?;
-        let rest = rest.strip_prefix(b",\"ballot\":{\"choice\":\"")?;
-        let (choice, rest) = take_plain_text(rest)?;
-        (rest == b"}}").then(|| Self {
-            voter_id: Some(Text(Cow::Borrowed(voter))),
-            ballot: BallotInput::choice(choice),
-            demographics: None,
-            weight: None,
-            code: None,
-            idempotency_key: None,
-        })
-    }
-}
-
-/// A JSON text without escapes up to its closing quote, and what comes after.
-fn take_plain_text(json: &[u8]) -> Option<(&str, &[u8])> {
-    let end = json.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
-    let (text, rest) = (&json[..end], json[end..].strip_prefix(b"\"")?);
-    Some((std::str::from_utf8(text).ok()?, rest))
-}
-
-/// A text that borrows from the request where it holds no escapes.
-#[derive(Clone, PartialEq, Deserialize)]
-pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
-
-/// It may be a voter's id or a code.
-impl fmt::Debug for Text<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Text(…)")
-    }
-}
-
-/// What a vote tells of its voter: texts by dimension. A number or a truth value stands for its JSON text.
-#[derive(Clone, Default, PartialEq)]
-pub(crate) struct Told<'a>(pub(crate) Vec<(Cow<'a, str>, Cow<'a, str>)>);
-
-impl fmt::Debug for Told<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Told(…)")
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Told<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ToldVisitor;
-
-        impl<'de> Visitor<'de> for ToldVisitor {
-            type Value = Told<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object of texts, numbers or truth values by dimension")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Told<'de>, A::Error> {
-                let mut told = Vec::new();
-                while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
-                    told.push((name, plain_value(value.get())?));
-                }
-                Ok(Told(told))
-            }
-        }
-
-        deserializer.deserialize_map(ToldVisitor)
-    }
-}
-
-fn plain_value<E: de::Error>(json: &str) -> Result<Cow<'_, str>, E> {
-    match json.as_bytes().first() {
-        Some(b'"') => {
-            let Text(text) = serde_json::from_str(json).map_err(E::custom)?;
-            Ok(text)
-        }
-        Some(b'{' | b'[' | b'n') | None => {
-            Err(E::custom("a dimension's value is a text, a number or a truth value"))
-        }
-        Some(_) => Ok(Cow::Borrowed(json)),
-    }
-}
 
 /// Who votes, as far as the request shows it.
 #[derive(Clone, Debug)]
@@ -246,19 +134,27 @@ impl App {
         self.store().poll(poll).await.map_err(|error| self.failed(error))
     }
 
-    /// The poll, opened by this vote if nobody created it and the operator lets votes open polls.
-    pub(crate) async fn poll_or_implicit(
+    /// The poll, opened by this vote if nobody created it and the operator lets votes open polls. A vote that the poll
+    /// would not take opens none: `ask` says what is asked of a poll.
+    pub(crate) async fn poll_or_implicit<'a>(
         &self,
         id: &PollId,
         access: Access,
-        actor: &str,
+        ask: impl FnOnce(&Poll) -> Result<VoteAsk<'a>, Failure>,
     ) -> Result<Arc<Poll>, Failure> {
         match self.store().poll(id).await {
             Err(StoreError::Refused(Refusal::PollNotFound)) if self.parts.settings.implicit_polls => {}
             other => return other.map_err(|error| self.failed(error)),
         }
-        let created = self.store().create_poll(implicit_poll(id, access), id.clone(), actor).await;
-        match created {
+        let new = implicit_poll(id, access);
+        let now = self.edge().now();
+        let steps = decide_create(new.clone(), id.clone(), now)?;
+        let (_, poll) = steps.last().ok_or(Refusal::PollNotFound)?;
+        let ask = ask(poll)?;
+        if let Reading::WriteIn(label) = self.read_command(poll, &ask)? {
+            decide_poll(poll, Facts::default(), &PollCommand::WriteIn(label), None, now)?;
+        }
+        match self.store().create_poll(new, id.clone(), ask.actor).await {
             // Two first votes at once: either opens the poll.
             Err(StoreError::Refused(Refusal::PollExists)) => self.poll(id).await,
             other => other.map_err(|error| self.failed(error)),
@@ -325,15 +221,18 @@ impl App {
         let marked = match ask.request {
             None => None,
             Some(request) => {
-                let Some(ballot) = read_ballot(poll, &request.ballot, ask.by_label)? else {
-                    let label = request.ballot.choice.as_deref().unwrap_or_default();
-                    return Ok(Reading::WriteIn(label.to_owned()));
-                };
+                let ballot = read_ballot(poll, &request.ballot, ask.by_label)?;
                 let told = request.demographics.as_ref().map_or(&[][..], |told| &told.0);
                 let borrowed =
                     told.iter().map(|(name, value)| (Cow::Borrowed(&**name), Cow::Borrowed(&**value)));
                 let answers = read_answers(poll, borrowed)?;
-                Some(Marked { ballot, weight: read_weight(poll, request, ask.may_weigh)?, answers })
+                let weight = read_weight(poll, request, ask.may_weigh)?;
+                // Only now: a vote that is refused for anything else adds no option.
+                let Some(ballot) = ballot else {
+                    let label = request.ballot.choice.as_deref().unwrap_or_default();
+                    return Ok(Reading::WriteIn(label.to_owned()));
+                };
+                Some(Marked { ballot, weight, answers })
             }
         };
         let random: [u8; 32] = self.random();
@@ -350,15 +249,20 @@ impl App {
         }))
     }
 
-    /// Adds the option that a voter writes in. A voter who cannot vote any more adds none.
+    /// Adds the option that a voter writes in. A voter who cannot vote any more adds none, and neither does one who
+    /// changes a vote that is not there.
     pub(crate) async fn write_in(
         &self,
         poll: &Arc<Poll>,
         ask: &VoteAsk<'_>,
         label: String,
     ) -> Result<(), Failure> {
+        let standing = self.standing_vote(&poll.id, &ask.identity.voter).await?;
+        if ask.operation == Operation::Change && standing.is_none() {
+            return Err(Failure::Refused(Refusal::VoteNotFound));
+        }
         if poll.revote == Revote::Never
-            && let Some(vote) = self.standing_vote(&poll.id, &ask.identity.voter).await?
+            && let Some(vote) = standing
         {
             let reused = ask.idempotency_key.is_some()
                 && vote.idempotency.as_ref().map(|(key, _)| key) == ask.idempotency_key.as_ref();
@@ -438,34 +342,4 @@ fn implicit_poll(id: &PollId, access: Access) -> NewPoll {
     poll.write_in = true;
     poll.demographics = ["ageGroup", "location", "gender"].map(|name| (name.to_owned(), None)).into();
     poll
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::VoteRequest;
-
-    proptest! {
-        /// Whatever the short way takes, the reader for any JSON takes alike.
-        #[test]
-        fn the_short_way_reads_as_the_long_way(voter in ".{0,12}", choice in ".{0,6}", end in "[ }x]{0,3}") {
-            for json in [
-                format!("{{\"voterId\":\"{voter}\",\"ballot\":{{\"choice\":\"{choice}\"}}}}"),
-                format!("{{\"voterId\":{voter:?},\"ballot\":{{\"choice\":{choice:?}}}}}"),
-                format!("{{\"voterId\":\"{voter}\",\"ballot\":{{\"choice\":\"{choice}\"{end}"),
-            ] {
-                if let Some(short) = VoteRequest::read_plainest(json.as_bytes()) {
-                    let long = serde_json::from_str(&json);
-                    prop_assert_eq!(Some(short), long.ok(), "{}", json);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_short_way_is_taken() {
-        let json = r#"{"voterId":"Zoë","ballot":{"choice":"pizza"}}"#.as_bytes();
-        assert!(VoteRequest::read_plainest(json).is_some());
-    }
 }

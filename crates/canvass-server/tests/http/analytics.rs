@@ -177,6 +177,24 @@ async fn two_looks_do_not_tell_a_vote() {
     assert_eq!(breakdown(&mut world, "d").await, "x 11 7 4; y 8 4 4; 0", "the last one or two would be told");
 }
 
+/// What voters write for an open dimension may be their name: it is named once so many have written it, and stays then.
+#[tokio::test]
+async fn a_value_of_few_is_not_named() {
+    let mut world = secretive(&[("a", "x", "m"), ("b", "x", "m"), ("a", "y", "m")].repeat(3)).await;
+    cast(&mut world, 100, &("a", "x", "Ada, 3rd floor")).await;
+    assert_eq!(breakdown(&mut world, "e").await, "m . . .; other . . .; 0", "one voter's");
+    cast(&mut world, 101, &("a", "x", "Bob")).await;
+    cast(&mut world, 102, &("a", "x", "Ada, 3rd floor")).await;
+    cast(&mut world, 103, &("a", "x", "Bob")).await;
+    assert_eq!(breakdown(&mut world, "e").await, "m 9 6 3; other 4 4 0; 0", "four others");
+    let mut page = world.ask("GET", "/p/p/analytics", String::new()).await.text();
+    world.play("POST /v1/polls/p/close").await;
+    for path in ["?rows=d&columns=e", "?rows=d&where=e%3DBob", "?format=csv&table=breakdown&by=e"] {
+        page += &world.ask("GET", &format!("/p/p/analytics{path}"), String::new()).await.text();
+    }
+    assert!(page.contains("other") && !page.contains("Ada") && !page.contains(">Bob<"), "{page}");
+}
+
 /// Whoever looks only after the end sees all that is large enough.
 #[tokio::test]
 async fn after_the_end_the_first_look_is_exact() {

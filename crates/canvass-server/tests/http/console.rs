@@ -21,9 +21,9 @@ async fn a_poll_is_made_run_and_put_away() {
         GET /console/polls/new
         form /console/polls title=Lunch%3F&options=Pizza%0APizza%0ASoup%20of%20the%20day%0A%E2%98%95&access=public&method=plurality&seats=1&tieBreak=report&revote=untilClose&resultsVisible=live&demographics=team:%20red,%20blue%0Acity&minimumCell=0&start=draft&id=lunch
         GET /console/polls/lunch
-        form /console/polls/lunch/step step=open&version=1
-        form /console/polls/lunch/step step=open&version=1
-        form /console/polls/lunch/step step=dance&version=2
+        form /console/polls/lunch/step step=open&edition=1
+        form /console/polls/lunch/step step=open&edition=1
+        form /console/polls/lunch/step step=dance&edition=2
         GET /p/lunch
         form /p/lunch key=k1&option=pizza
         form /console/polls/lunch/edit version=2&title=Lunch%20on%20Friday%3F&options=Pizza%0APizza%0ASoup%0A%E2%98%95&access=public&method=plurality&seats=1&tieBreak=report&revote=untilClose&resultsVisible=live&demographics=city%0Ateam:%20red,%20blue&minimumCell=0

@@ -29,7 +29,8 @@ async fn every_status_of_the_contract_is_given() {
         # 204
         DELETE /v1/polls/draft
         # 304
-        with if-none-match: "1"
+        GET /v1/polls/lunch
+        with if-none-match: ‹etag›
         GET /v1/polls/lunch
         with if-none-match: "3"
         GET /v1/polls/lunch/results

@@ -122,7 +122,14 @@ async fn a_first_vote_opens_a_poll_where_the_operator_says_so() {
         POST /vote {"pollId":"poll123","optionId":"option1","demographics":{"ageGroup":"25-34","location":"New York","gender":"female"}}
         GET /results?pollId=poll123
         POST /vote {"pollId":"not an id","optionId":"option1"}
+        # A vote that is refused opens no poll.
+        POST /vote {"pollId":"unopened","optionId":"o","voterId":"u1","demographics":{"shoe":"44"}}
+        POST /vote {"pollId":"unopened","optionId":"tab\u0009","voterId":"u1"}
+        POST /vote {"pollId":"..","optionId":"o","voterId":"u1"}
+        GET /results?pollId=unopened
         as admin
+        POST /votes {"userId":"u1","pollId":"unopened","choice":"line\nbreak"}
+        GET /v1/polls/unopened
         GET /v1/polls/poll123
         GET /v1/polls/snack
         # The native API opens nothing by itself.

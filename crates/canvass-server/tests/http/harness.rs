@@ -12,7 +12,7 @@
 //! - `# …`: says what for
 //!
 //! Ids, secrets and codes are masked as `‹1›`, `‹2›`, … in the order they come up; scripts can name them so too, and the
-//! secret of a key as `‹NAME›`.
+//! secret of a key as `‹NAME›`, and the newest entity tag as `‹etag›`.
 
 use std::{
     collections::BTreeSet,
@@ -27,7 +27,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Request, StatusCode},
+    http::{HeaderMap, HeaderName, Request, StatusCode, header::ETAG},
 };
 use canvass_domain::Timestamp;
 use canvass_server::{App, Edge, Settings};
@@ -97,6 +97,8 @@ pub(crate) struct World {
     /// Cookies as `name=value`.
     cookies: Vec<String>,
     fields: Vec<(String, String)>,
+    /// The last answer's entity tag that had one.
+    tag: String,
     masked: Vec<String>,
     transcript: String,
     /// The statuses of all answers in the transcript.
@@ -174,6 +176,7 @@ impl World {
             key: Some(ADMIN.to_owned()),
             cookies: Vec::new(),
             fields: Vec::new(),
+            tag: String::new(),
             masked: Vec::new(),
             transcript: String::new(),
             statuses: BTreeSet::new(),
@@ -283,7 +286,7 @@ impl World {
             request = request.header("x-api-key", key);
         }
         if !self.cookies.is_empty() {
-            request = request.header("cookie", self.cookies.join("; "));
+            request = request.header("cookie", self.cookies());
         }
         self.send(request.body(body.into()).expect("a request")).await
     }
@@ -296,7 +299,15 @@ impl World {
         for cookie in head.headers.get_all("set-cookie") {
             self.keep(cookie.to_str().expect("text"));
         }
+        if let Some(tag) = head.headers.get(ETAG) {
+            tag.to_str().expect("text").clone_into(&mut self.tag);
+        }
         Answer { status: head.status, headers: head.headers, body }
+    }
+
+    /// Every cookie, as a request sends them.
+    pub(crate) fn cookies(&self) -> String {
+        self.cookies.join("; ")
     }
 
     fn keep(&mut self, cookie: &str) {
@@ -313,7 +324,9 @@ impl World {
         let mut fields: Vec<_> = answer
             .headers
             .iter()
-            .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+            .map(|(name, value)| {
+                format!("{name}: {}", told(name, &String::from_utf8_lossy(value.as_bytes())))
+            })
             .collect();
         fields.sort();
         let _ = writeln!(text, "{}", fields.join("\n"));
@@ -359,9 +372,17 @@ impl World {
         for (name, secret) in &self.keys {
             plain = plain.replace(&format!("‹{name}›"), secret);
         }
-        plain = plain.replace("‹admin›", ADMIN);
+        plain = plain.replace("‹admin›", ADMIN).replace("‹etag›", &self.tag);
         plain
     }
+}
+
+/// A field's value. When a poll was created stands in its entity tag, and differs from engine to engine.
+fn told(name: &HeaderName, value: &str) -> String {
+    let cut = value
+        .split_once('-')
+        .filter(|(_, rest)| name == ETAG && rest.starts_with(|first: char| first.is_ascii_digit()));
+    cut.map_or(value.to_owned(), |(version, _)| format!("{version}\""))
 }
 
 /// What an answer says. The frame of a page is the same everywhere, and names files by their hash.

@@ -11,7 +11,7 @@ async fn a_poll_is_created_read_changed_and_listed() {
         POST /v1/polls {"id":"lunch","title":"Again?","options":[{"id":"a"}]}
         POST /v1/polls {"title":"Given an id","options":[{"label":"Yes"},{"label":"No"}],"status":"open"}
         GET /v1/polls/lunch
-        with if-none-match: "1"
+        with if-none-match: "1-1796126400000000"
         GET /v1/polls/lunch
         PATCH /v1/polls/lunch {"title":"Lunch on Friday?"}
         PATCH /v1/polls/lunch {"title":"Late","version":1}
@@ -26,6 +26,16 @@ async fn a_poll_is_created_read_changed_and_listed() {
         GET /v1/polls?status=open
         GET /v1/polls/nowhere
         GET /v1/polls/not%20an%20id
+        # Another poll under the same id is not the one that a caller has read.
+        DELETE /v1/polls/lunch
+        wait 1
+        POST /v1/polls {"id":"lunch","title":"Another","options":[{"id":"a"}]}
+        with if-none-match: "1-1796126400000000"
+        GET /v1/polls/lunch
+        with if-match: "1-1796126400000000"
+        PATCH /v1/polls/lunch {"seats":2}
+        with if-match: "1-1796126401000000"
+        PATCH /v1/polls/lunch {"title":"Another one"}
         "#,
     )
     .await;

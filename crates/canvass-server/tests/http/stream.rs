@@ -173,6 +173,26 @@ async fn who_may_not_read_may_not_watch() {
     assert_eq!(world.send(request.expect("a request")).await.status, StatusCode::NOT_FOUND);
 }
 
+/// The pages' own stream tells as much as they do: to a session of the console, and to a device inside a frame.
+#[tokio::test]
+async fn pages_watch_as_whom_they_are_read_by() {
+    let mut world = World::new().await;
+    world.play(&POLL.replace(r#""open"}"#, r#""key"}"#)).await;
+    world.play("as nobody\nform /console/sign-in key=‹admin›").await;
+    let cookies = world.cookies();
+    world.play("as admin").await;
+    let mut reader = Reader::open(&world, "/p/lunch/results/stream", &[("cookie", &cookies)]).await;
+    reader.results().await.expect("results");
+    vote(&mut world, 0..1).await;
+    assert_eq!(reader.results().await.expect("results").1["votes"], 1);
+    for path in ["/p/lunch/results/stream", STREAM] {
+        let fields = if path == STREAM { cookies.as_str() } else { "" };
+        let request = Request::builder().uri(path).header("cookie", fields).body(Body::empty());
+        let status = world.send(request.expect("a request")).await.status;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}: only the page's own, and with the session");
+    }
+}
+
 #[tokio::test]
 async fn streams_end_when_the_server_stops_or_the_poll_is_gone() {
     let mut world = World::new().await;

@@ -223,6 +223,10 @@ async fn a_write_in_becomes_an_option() {
         # Who has voted adds no more.
         POST /v1/polls/names/votes {"voterId":"u3","ballot":{"choice":"Nobody"}}
         POST /v1/polls/names/votes {"voterId":"u4","ballot":{"choice":""}}
+        # Neither does a vote that is refused for anything else.
+        POST /v1/polls/names/votes {"voterId":"u4","ballot":{"choice":"Nobody"},"demographics":{"shoe":"44"}}
+        POST /v1/polls/names/votes {"voterId":"u4","ballot":{"choice":"Nobody"},"weight":"2"}
+        PUT /v1/polls/names/votes/u4 {"ballot":{"choice":"Nobody"}}
         GET /v1/polls/names/results
         GET /v1/polls/names/events
         POST /v1/polls/names/recount

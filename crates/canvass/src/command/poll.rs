@@ -1,7 +1,6 @@
 //! `canvass poll`: creates polls and leads them through their life.
 
 use std::{
-    collections::HashSet,
     io::Read as _,
     path::{Path, PathBuf},
 };
@@ -15,6 +14,7 @@ use crate::{
     client::{Answer, Client, segment},
     failure::Failure,
     limits::POLLS_PAGE,
+    option_ids::option_ids,
     output,
 };
 
@@ -245,27 +245,6 @@ fn dimensions(given: &[String]) -> Value {
     Value::Object(given.iter().map(dimension).collect())
 }
 
-/// An id for each label: its letters and digits in lower case with dashes between, or `option-3` where nothing is left
-/// of it or another label has the same.
-pub(crate) fn option_ids(labels: &[&str]) -> Vec<String> {
-    let mut seen = HashSet::new();
-    let mut unique = |(index, label): (usize, &&str)| {
-        let slug = slug(label);
-        let id = if slug.is_empty() || seen.contains(&slug) { format!("option-{}", index + 1) } else { slug };
-        seen.insert(id.clone());
-        id
-    };
-    labels.iter().enumerate().map(&mut unique).collect()
-}
-
-fn slug(label: &str) -> String {
-    let words =
-        label.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let mut slug = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
-    slug.truncate(canvass_domain::limits::ID_BYTES_MAX);
-    slug
-}
-
 fn read_input(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     if path == Path::new("-") {
@@ -350,32 +329,42 @@ async fn erase(args: EraseArgs) -> Result<(), Failure> {
     let EraseArgs { poll, voter, access, .. } = args;
     match (poll, voter) {
         (Some(poll), None) => step(&PollRef { poll, access }, "erase").await,
-        (Some(poll), Some(voter)) => erase_voter(&mut access.client()?, &poll, &voter, access.json).await,
+        (Some(poll), Some(voter)) => {
+            let answer = erase_voter(&mut access.client()?, &poll, &voter).await?;
+            if access.json {
+                return Ok(output::answer(&answer)?);
+            }
+            tell_erased(&answer.json()?)
+        }
         (None, voter) => erase_voter_everywhere(&access, &voter.unwrap_or_default()).await,
     }
 }
 
-async fn erase_voter(client: &mut Client, poll: &str, voter: &str, is_json: bool) -> Result<(), Failure> {
+async fn erase_voter(client: &mut Client, poll: &str, voter: &str) -> Result<Answer, Failure> {
     let path = format!("/v1/polls/{}/votes/{}/erase", segment(poll), segment(voter));
-    let answer = client.send(Method::POST, &path, None).await?;
-    if is_json {
-        return Ok(output::answer(&answer)?);
-    }
-    let records = answer.json()?["records"].as_u64().unwrap_or_default();
+    client.send(Method::POST, &path, None).await
+}
+
+fn tell_erased(erased: &Value) -> Result<(), Failure> {
+    let (poll, records) = (output::text(&erased["pollId"]), output::text(&erased["records"]));
     Ok(output::line(format_args!("Poll {poll}: {records} records tell of nobody any more"))?)
 }
 
 /// Polls that are not over are left, for their voters could vote again.
 async fn erase_voter_everywhere(access: &Access, voter: &str) -> Result<(), Failure> {
     let mut client = access.client()?;
-    let (mut left, mut cursor) = (Vec::new(), String::new());
+    let (mut items, mut left, mut cursor) = (Vec::new(), Vec::new(), String::new());
     loop {
         let page = client.get_json(&format!("/v1/polls?limit={POLLS_PAGE}{cursor}")).await?;
         for poll in page["items"].as_array().into_iter().flatten() {
             let id = output::text(&poll["id"]);
             match poll["status"].as_str() {
                 Some("closed" | "certified" | "archived") => {
-                    erase_voter(&mut client, &id, voter, access.json).await?;
+                    let erased = erase_voter(&mut client, &id, voter).await?.json()?;
+                    if !access.json {
+                        tell_erased(&erased)?;
+                    }
+                    items.push(erased);
                 }
                 Some("draft" | "scheduled") => {}
                 _ => left.push(id),
@@ -385,6 +374,9 @@ async fn erase_voter_everywhere(access: &Access, voter: &str) -> Result<(), Fail
             Some(next) => cursor = format!("&cursor={}", segment(next)),
             None => break,
         }
+    }
+    if access.json {
+        output::json(&json!({"items": items, "notOver": left}))?;
     }
     if left.is_empty() {
         return Ok(());

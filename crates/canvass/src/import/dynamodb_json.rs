@@ -175,7 +175,7 @@ impl Votes {
         let mut choices: Vec<_> = self.by_voter.values().map(|found| found.choice.as_str()).collect();
         choices.sort_unstable();
         choices.dedup();
-        let ids = crate::command::poll::option_ids(&choices);
+        let ids = crate::option_ids::option_ids(&choices);
         let option = |(choice, slug): (&&str, String)| {
             let is_id = choice.parse::<canvass_domain::OptionId>().is_ok();
             json!({"id": if is_id { *choice } else { slug.as_str() }, "label": choice})

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use super::{Line, Place, Source, Unusable, Vote, hexadecimal, raw};
-use crate::{command::poll::option_ids, failure::Failure};
+use crate::{failure::Failure, option_ids::option_ids};
 
 /// An election's file.
 #[derive(Debug)]

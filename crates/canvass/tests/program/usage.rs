@@ -104,6 +104,27 @@ fn a_poll_is_led_through_its_life() {
 }
 
 #[test]
+fn a_voter_is_erased_from_all_polls_that_are_over() {
+    let server = Server::start(&[]);
+    for poll in ["one", "two", "open"] {
+        server.poll(poll, &["A", "B"]);
+        assert_eq!(server.run(&["vote", poll, "--voter", "ada", "--choice", "a"]).code, 0);
+    }
+    for poll in ["one", "two"] {
+        assert_eq!(server.run(&["poll", "close", poll]).code, 0);
+    }
+    let erased = server.run(&["poll", "erase", "--all-polls", "--voter", "ada", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&erased.stdout).unwrap();
+    let expected = serde_json::json!({
+        "items": [{"pollId": "two", "records": 1}, {"pollId": "one", "records": 1}],
+        "notOver": ["open"],
+    });
+    assert_eq!((erased.code, said), (1, expected), "{}", erased.stderr);
+    let again = server.run(&["poll", "erase", "one", "--voter", "ada"]);
+    assert_eq!(again.stdout, "Poll one: 0 records tell of nobody any more\n");
+}
+
+#[test]
 fn codes_and_keys_are_shown_once() {
     let server = Server::start(&[]);
     assert_eq!(

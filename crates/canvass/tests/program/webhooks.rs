@@ -226,18 +226,40 @@ fn a_name_of_a_private_address_is_not_reached() {
     assert!(receiver.all().is_empty(), "nothing was sent");
 }
 
-/// The documents' own alarm on the volume of votes watched a metric that nobody wrote; this one fires.
-#[test]
-fn the_alarm_on_many_votes_begins_and_ends_and_is_told() {
-    let receiver = Receiver::start(&[200]);
+/// A server whose alarm on votes begins after three in a second, and its webhook for a receiver.
+fn alarming(receiver: &Receiver) -> (Server, Value) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("canvass.toml");
     let alarm = "[[alarm]]\nname = \"vote-volume\"\nthreshold = 3\nperiod-seconds = 1\n\n[[alarm]]\nname = \"client-errors\"\n";
     std::fs::write(&file, alarm).unwrap();
     let server = Server::start(&[PRIVATE, "--config", file.to_str().unwrap()]);
     let hook = json!({"url": format!("http://{}/", receiver.address), "types": ["alarm.changed"]});
-    post(&server, "/v1/webhooks", &hook, 201);
+    let hook = post(&server, "/v1/webhooks", &hook, 201);
     create_poll(&server, "p");
+    (server, hook)
+}
+
+#[test]
+fn an_alarm_that_was_not_taken_is_told_first_when_somebody_asks() {
+    let receiver = Receiver::start(&[410, 200]);
+    let (server, hook) = alarming(&receiver);
+    let mut voter = 0;
+    wait_for(|| {
+        vote(&server, "p", voter..voter + 10);
+        voter += 10;
+        get(&server, "/v1/webhooks")["items"][0]["state"] == "disabled"
+    });
+    post(&server, &format!("/v1/webhooks/{}/redeliver", hook["id"].as_str().unwrap()), &json!({}), 200);
+    let told = receiver.wait("it again", |all| all.len() > 1);
+    assert_eq!(told[1].headers["webhook-id"], told[0].headers["webhook-id"]);
+    assert_eq!(told[1].event()["data"]["alarm"]["state"], "alarm");
+}
+
+/// The documents' own alarm on the volume of votes watched a metric that nobody wrote; this one fires.
+#[test]
+fn the_alarm_on_many_votes_begins_and_ends_and_is_told() {
+    let receiver = Receiver::start(&[200]);
+    let (server, _) = alarming(&receiver);
     let state = || get(&server, "/v1/alarms")["items"][0]["state"].clone();
     assert_eq!(state(), "ok");
     let mut voter = 0;

@@ -10,7 +10,7 @@ use canvass_domain::{
 };
 
 use super::words::is_equal_rank_an_error;
-use crate::service::{answer::answers, votes::Told};
+use crate::service::{answer::answers, vote_request::Told};
 
 /// The fields of a form, in the order sent.
 #[derive(Default)]

@@ -50,7 +50,7 @@ pub(crate) use embed::{FRAMED_DEVICE_COOKIE, frame};
 pub(crate) use home::read_home;
 pub(crate) use plain::{escaped, page, put, with_code};
 pub(crate) use problems::{list_problems, read_problem};
-pub(crate) use results::{read_projector, read_results};
+pub(crate) use results::{read_projector, read_results, stream_results};
 pub(crate) use same_site::{host, is_cross_origin, origin};
 #[cfg(debug_assertions)]
 pub(crate) use styleguide::read_styleguide;

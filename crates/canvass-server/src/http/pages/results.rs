@@ -21,11 +21,8 @@ use super::{
 };
 use crate::{
     app::App,
-    http::{ask::Ask, oembed::discovery, speech::Speech},
-    service::{
-        Failure,
-        results::{Viewer, is_open_to_all},
-    },
+    http::{ask::Ask, oembed::discovery, speech::Speech, stream},
+    service::{Failure, results::Viewer},
 };
 
 #[derive(Template)]
@@ -51,8 +48,8 @@ struct ResultsPage<'a> {
     status: Status,
     visible: bool,
     is_final: bool,
-    /// Whether the stream tells this viewer as much as the page does.
-    streams: bool,
+    /// Where the stream is that tells this viewer as much as the page does.
+    stream: String,
     takes_votes: bool,
     state: &'static str,
     closes: Option<String>,
@@ -92,6 +89,16 @@ pub(crate) async fn read_projector(app: App, ask: Ask) -> Result<Response, Failu
     results_page(&app, ask, true).await
 }
 
+/// The results as they come, for the script of these pages.
+pub(crate) async fn stream_results(app: App, mut ask: Ask) -> Result<Response, Failure> {
+    let id = ask.poll()?;
+    let query: PageQuery = ask.query()?;
+    let poll = app.poll(&id).await?;
+    let holder = vote::holder(&app, &poll, &ask);
+    let seen = app.see(&id, &viewer(&ask, holder, &query)).await?;
+    stream::stream(&app, &seen, stream::known(&ask)).await
+}
+
 async fn results_page(app: &App, mut ask: Ask, projects: bool) -> Result<Response, Failure> {
     let id = ask.poll()?;
     let query: PageQuery = ask.query()?;
@@ -128,7 +135,7 @@ async fn results_page(app: &App, mut ask: Ask, projects: bool) -> Result<Respons
         status: results.status,
         visible: results.visible,
         is_final: results.is_final,
-        streams: streams(poll, ask.speech),
+        stream: stream_address(poll, ask.speech, &query),
         takes_votes,
         state: words::of_results(t, status),
         closes: closes.map(|closes| t.sign.until.fill_html(&[("time", &words::time(closes))])),
@@ -193,10 +200,11 @@ fn not_yet(poll: &Poll, speech: Speech) -> Response {
     show(speech, StatusCode::FORBIDDEN, &notice)
 }
 
-/// A stream knows the device, unless it is known inside frames only, but no receipt.
-fn streams(poll: &Poll, speech: Speech) -> bool {
-    let knows_device = poll.access == Access::Public && !speech.is_framed;
-    is_open_to_all(poll) && (knows_device || poll.results_visible != ResultsVisible::AfterVote)
+/// The API's own stream would know no session and no receipt, and in a frame no device.
+fn stream_address(poll: &Poll, speech: Speech, query: &PageQuery) -> String {
+    let pages = if speech.is_framed { "embed" } else { "p" };
+    let reveal = if query.reveal.is_some() { "?reveal" } else { "" };
+    format!("/{pages}/{}/results/stream{reveal}", poll.id)
 }
 
 /// Why the count is not shown.

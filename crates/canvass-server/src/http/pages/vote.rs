@@ -36,7 +36,8 @@ use crate::{
         answer::Recorded,
         devices::{NewDevice, hexadecimal},
         receipts,
-        votes::{Identity, Text, VoteAsk, VoteRequest, identify, read_voter},
+        vote_request::{Text, VoteRequest},
+        votes::{Identity, VoteAsk, identify, read_voter},
     },
 };
 

@@ -79,7 +79,9 @@ impl Worker {
                 // It must not be held while the event is delivered.
                 let alarm = self.hook.alarms.lock().pop_front();
                 if let Some(event) = alarm {
-                    self.deliver(event, moves).await;
+                    if !self.deliver(event.clone(), moves).await {
+                        self.hook.alarms.lock().push_front(event);
+                    }
                 } else if let Some(Outgoing { event, resume }) = self.next(&mut reader).await {
                     if !self.deliver(event, moves).await {
                         break;

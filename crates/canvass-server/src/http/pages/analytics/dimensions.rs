@@ -142,9 +142,10 @@ impl Told<'_> {
             let chosen = self.query.all("where").nth(at).unwrap_or_default();
             let mut choices = vec![choice(String::new(), texts.everyone.clone(), chosen)];
             for (dimension, known) in dimensions.iter().zip(&self.seen.snapshot.tally.breakdowns) {
-                let pair = |value: &String| (format!("{dimension}={value}"), format!("{dimension}: {value}"));
+                let pair = |value: &str| (format!("{dimension}={value}"), format!("{dimension}: {value}"));
+                let known = known.nameable(self.poll().minimum_cell);
                 choices
-                    .extend(known.values.keys().map(pair).map(|(value, label)| choice(value, label, chosen)));
+                    .extend(known.into_keys().map(pair).map(|(value, label)| choice(value, label, chosen)));
             }
             choices
         };

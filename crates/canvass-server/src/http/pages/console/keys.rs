@@ -79,7 +79,7 @@ pub(crate) async fn create_key(app: App, mut ask: Ask) -> Result<Response, Failu
     });
     let made = match serde_json::from_value::<NewKey>(request) {
         Ok(request) => app.create_key(request).await,
-        Err(error) => Err(Failure::Malformed(error.to_string())),
+        Err(error) => Err(Failure::invalid("body", error.to_string())),
     };
     match made {
         Ok(key) => Ok(page(&app, desk, StatusCode::CREATED, Some(&key), None)),

@@ -115,7 +115,7 @@ pub(crate) async fn take_step(app: App, mut ask: Ask) -> Result<Response, Failur
     };
     // A page that shows an older state asks for a step that the reader may not want any more.
     let expected =
-        entered.text("version").parse().map_or(Expected::Any, |version| Expected::OneOf(vec![version]));
+        entered.text("edition").parse().map_or(Expected::Any, |edition| Expected::OneOf(vec![edition]));
     match app.change_poll(&id, command, &expected, &ask.caller.actor()).await {
         Ok(_) => Ok(go_on(&to)),
         Err(failure) => Ok(notice(desk, &failure)),

@@ -157,7 +157,7 @@ async fn find(app: &App, id: &PollId) -> Result<(Arc<Poll>, bool), Failure> {
 
 /// The same reading as that of the API's JSON.
 fn read<T: DeserializeOwned>(request: Value) -> Result<T, Failure> {
-    serde_json::from_value(request).map_err(|error| Failure::Malformed(error.to_string()))
+    serde_json::from_value(request).map_err(|error| Failure::invalid("body", error.to_string()))
 }
 
 /// The form again, filled in, with what is wrong.
