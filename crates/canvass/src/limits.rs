@@ -29,6 +29,18 @@ pub(crate) const POLLS_PAGE: usize = 200;
 /// Pause between looks at whether the files of a certificate have changed.
 #[cfg(feature = "tls")]
 pub(crate) const CERTIFICATE_LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// Domains of one certificate, as Let's Encrypt has it.
+pub(crate) const ACME_DOMAINS_MAX: usize = 100;
+/// Bytes of a domain (RFC 1035), as it is written.
+pub(crate) const DOMAIN_BYTES_MAX: usize = 253;
+/// Bytes between its dots.
+pub(crate) const DOMAIN_LABEL_BYTES_MAX: usize = 63;
+/// Pause after a certificate did not come by ACME, besides the library's own, which doubles.
+#[cfg(feature = "tls")]
+pub(crate) const ACME_RETRY_PAUSE: Duration = Duration::from_secs(15);
+/// Time after which an authority that has not answered is asked anew.
+#[cfg(feature = "tls")]
+pub(crate) const ACME_ANEW_PAUSE: Duration = Duration::from_hours(24);
 /// Pause between looks at whether an export is due.
 pub(crate) const EXPORT_PAUSE: Duration = Duration::from_secs(1);
 /// The same where each look asks another machine for all polls.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot go on has failed its test")]
 
+#[cfg(feature = "tls")]
+mod acme;
 mod backups;
 mod buckets;
 mod canaries;
