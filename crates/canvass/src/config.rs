@@ -202,6 +202,9 @@ options! {
     /// Whom they go to, with commas between
     #[arg(value_name = "ADDRESSES")]
     mail_to: String = "", "CANVASS_MAIL_TO";
+    /// Topic of Amazon SNS that alarms are published to; credentials as Amazon's tools take them
+    #[arg(value_name = "ARN")]
+    alarm_topic: String = "", "CANVASS_ALARM_TOPIC";
     /// Threads that serve; 0 is one per core
     #[arg(value_name = "NUMBER")]
     workers: usize = "0", "CANVASS_WORKERS";

@@ -45,9 +45,8 @@ pub(crate) const ACME_ANEW_PAUSE: Duration = Duration::from_hours(24);
 pub(crate) const EXPORT_PAUSE: Duration = Duration::from_secs(1);
 /// The same where each look asks another machine for all polls.
 pub(crate) const EXPORT_PAUSE_REMOTE: Duration = Duration::from_secs(15);
-/// Pauses after each try to hand over a mail; one more try comes after the last.
-#[cfg(feature = "tls")]
-pub(crate) const MAIL_PAUSES: [Duration; 4] =
+/// Pauses after each try to hand over a notice; one more try comes after the last.
+pub(crate) const NOTICE_PAUSES: [Duration; 4] =
     [Duration::from_secs(5), Duration::from_mins(1), Duration::from_mins(10), Duration::from_hours(1)];
 /// Pause after an export failed.
 pub(crate) const EXPORT_RETRY_PAUSE: Duration = Duration::from_mins(1);

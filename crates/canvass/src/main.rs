@@ -18,6 +18,7 @@ mod limits;
 mod logging;
 mod notices;
 mod output;
+mod post;
 mod start;
 mod tls;
 

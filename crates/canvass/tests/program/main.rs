@@ -21,5 +21,6 @@ mod first_steps;
 mod harness;
 mod imports;
 mod tls;
+mod topic;
 mod usage;
 mod webhooks;
