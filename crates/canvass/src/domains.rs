@@ -71,10 +71,10 @@ fn is_domain(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// What a text is read as; an error is told up to its colon.
+    /// What a text is read as; an error is told without what to write instead.
     fn check(text: &str, expected: &str) {
         let read = text.parse::<Domains>().map(|domains| domains.0.join(" "));
-        let told = read.unwrap_or_else(|error| error.split(':').next().unwrap_or_default().to_owned());
+        let told = read.unwrap_or_else(|error| error.split(": write").next().unwrap_or_default().to_owned());
         assert_eq!(told, expected, "{text:?}");
     }
 

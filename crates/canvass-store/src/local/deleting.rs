@@ -25,11 +25,15 @@ impl LocalStore {
     ) -> Result<Arc<Poll>, StoreError> {
         let poll = Arc::clone(&cell.snapshot.read().poll);
         if poll.status != Status::Archived || poll.personal_data == PersonalData::Erased {
-            return self.step_poll(cell, PollCommand::Delete, expected, actor).await;
+            return self.decide_poll(cell, PollCommand::Delete, expected, actor).await;
         }
-        self.step_poll(Arc::clone(&cell), PollCommand::Erase, expected, actor).await?;
+        let poll = self.decide_poll(Arc::clone(&cell), PollCommand::Erase, expected, actor).await?;
+        if poll.personal_data == PersonalData::Erasing {
+            let told = self.erasing.start(&self.shared, &self.queue, Arc::clone(&cell)).await;
+            told.map_err(|_| StoreError::busy("the erasure before a deletion was not finished"))?;
+        }
         self.wait_until(&cell, |poll| poll.personal_data == PersonalData::Erased).await?;
         // The erasure has made it another version, and nobody changes an archived poll otherwise.
-        self.step_poll(cell, PollCommand::Delete, None, actor).await
+        self.decide_poll(cell, PollCommand::Delete, None, actor).await
     }
 }

@@ -248,21 +248,16 @@ impl LocalStore {
         Ok(records.len() as u64)
     }
 
-    /// Decides on a poll, and begins to erase it if that was asked for.
-    async fn step_poll(
+    /// Has the writer decide on a poll.
+    async fn decide_poll(
         &self,
         cell: Arc<PollCell>,
         command: PollCommand,
         expected: Option<u64>,
         actor: &str,
     ) -> Result<Arc<Poll>, StoreError> {
-        let (actor, is_erasure) = (actor.to_owned(), matches!(command, PollCommand::Erase));
-        let asked = Arc::clone(&cell);
-        let poll = ask!(self, reply => Work::Change { cell, command, expected, actor, reply }).await?;
-        if is_erasure && poll.personal_data == PersonalData::Erasing {
-            drop(self.erasing.start(&self.shared, &self.queue, asked));
-        }
-        Ok(poll)
+        let actor = actor.to_owned();
+        ask!(self, reply => Work::Change { cell, command, expected, actor, reply }).await
     }
 
     /// Waits until an erasure has brought a poll so far.
@@ -272,7 +267,7 @@ impl LocalStore {
         for _ in 0..ERASURE_LOOKS_MAX {
             match tokio::time::timeout(ERASURE_LOOK_PAUSE, sequence.wait_for(is_done)).await {
                 Ok(Ok(_)) => return Ok(()),
-                _ if self.queue.is_closed() => break,
+                _ if self.queue.is_closed() || health(&self.shared, &self.queue).trouble.is_some() => break,
                 _ => {}
             }
         }
@@ -342,10 +337,15 @@ impl Store for LocalStore {
     ) -> Pending<'a, Arc<Poll>> {
         Box::pin(async move {
             let cell = self.shared.cell(poll)?;
-            match command {
-                PollCommand::Delete => self.delete_poll(cell, expected, actor).await,
-                command => self.step_poll(cell, command, expected, actor).await,
+            if matches!(command, PollCommand::Delete) {
+                return self.delete_poll(cell, expected, actor).await;
             }
+            let is_erasure = matches!(command, PollCommand::Erase);
+            let poll = self.decide_poll(Arc::clone(&cell), command, expected, actor).await?;
+            if is_erasure && poll.personal_data == PersonalData::Erasing {
+                drop(self.erasing.start(&self.shared, &self.queue, cell));
+            }
+            Ok(poll)
         })
     }
 

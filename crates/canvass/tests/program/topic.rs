@@ -85,7 +85,11 @@ impl Amazon {
     /// From now on only who is known is answered.
     fn ask_for_signatures(&self) {
         let reset = format!("{}/moto-api/reset-auth", self.endpoint);
-        assert_eq!(finish(Command::new("curl").args(["-sf", &reset, "-d", "0"])).code, 0);
+        assert_eq!(
+            finish(Command::new("curl").args(["-sf", &reset, "-H", "content-type: text/plain", "-d", "0"]))
+                .code,
+            0
+        );
     }
 }
 
