@@ -145,8 +145,15 @@ pub struct CodesAdded {
 pub struct Setting {
     /// Its name.
     pub name: String,
-    /// Its value in hexadecimal; it may be secret, so it is never printed.
+    /// Its value in hexadecimal; it may be secret, so it is never printed. An empty one removes the setting.
     pub value: String,
+}
+
+impl Setting {
+    /// Whether there is no such setting from then on.
+    pub fn is_removal(&self) -> bool {
+        self.value.is_empty()
+    }
 }
 
 impl std::fmt::Debug for Setting {

@@ -14,3 +14,7 @@ pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Time that a mail may take to be handed over.
 pub const MAIL_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Time that a message may take to be published to a topic.
+pub const TOPIC_WAIT_MAX: Duration = Duration::from_secs(15);
+/// Bytes of a topic's name, as Amazon has it.
+pub const TOPIC_NAME_BYTES_MAX: usize = 256;

@@ -7,7 +7,7 @@ use lettre::{
     message::{Mailbox, header::ContentType},
 };
 
-use crate::limits::MAIL_WAIT_MAX;
+use crate::{Letter, limits::MAIL_WAIT_MAX};
 
 /// Where mail is handed over, and whose it is.
 #[derive(Clone)]
@@ -15,15 +15,6 @@ pub struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     to: Vec<Mailbox>,
-}
-
-/// A mail of plain text.
-#[derive(Clone, Debug)]
-pub struct Letter {
-    /// One line.
-    pub subject: String,
-    /// The text.
-    pub text: String,
 }
 
 /// Why mail cannot be set up or handed over. It names no password.

@@ -120,7 +120,7 @@ pub trait Feed: Send + Sync {
     /// A setting's value, if it was made.
     fn setting_value(&self, name: &str) -> Option<String>;
 
-    /// Makes a setting, or gives it another value.
+    /// Makes a setting, gives it another value, or removes it where the value is empty.
     fn put_setting(&self, setting: Setting) -> Pending<'_, ()>;
 }
 

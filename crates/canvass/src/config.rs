@@ -17,7 +17,7 @@ use canvass_export::{Destination, Retention, Schedule};
 use canvass_server::{AlarmFigure, AlarmRule, Origins, serve::ServeOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::{failure::Failure, limits::ERASE_AFTER_DAYS_MAX};
+use crate::{domains::Domains, failure::Failure, limits::ERASE_AFTER_DAYS_MAX};
 
 /// The file that is read if it exists and no other is named.
 const FILE_DEFAULT: &str = "canvass.toml";
@@ -160,6 +160,18 @@ options! {
     /// File with the certificate's private key, in PEM
     #[arg(value_name = "FILE")]
     tls_key: OptionalPath = "", "CANVASS_TLS_KEY";
+    /// Domains, with commas between, whose certificate the server gets and renews by ACME; it must be reached at their port 443
+    #[arg(value_name = "DOMAINS")]
+    tls_acme_domain: Domains = "", "CANVASS_TLS_ACME_DOMAIN";
+    /// Whom the authority of ACME may write to
+    #[arg(value_name = "ADDRESS")]
+    tls_acme_email: String = "", "CANVASS_TLS_ACME_EMAIL";
+    /// The authority's directory; to name one is to agree to its terms
+    #[arg(value_name = "URL")]
+    tls_acme_directory: String = "https://acme-v02.api.letsencrypt.org/directory", "CANVASS_TLS_ACME_DIRECTORY";
+    /// File with the certificates, in PEM, by which that directory is believed instead of by the system's
+    #[arg(value_name = "FILE")]
+    tls_acme_root: OptionalPath = "", "CANVASS_TLS_ACME_ROOT";
     /// The admin key at the first start, made and shown if absent; others can see flags, so use the variable or file
     #[arg(value_name = "SECRET")]
     admin_key: SecretText = "", "CANVASS_ADMIN_KEY";
@@ -190,6 +202,9 @@ options! {
     /// Whom they go to, with commas between
     #[arg(value_name = "ADDRESSES")]
     mail_to: String = "", "CANVASS_MAIL_TO";
+    /// Topic of Amazon SNS that alarms are published to; credentials as Amazon's tools take them
+    #[arg(value_name = "ARN")]
+    alarm_topic: String = "", "CANVASS_ALARM_TOPIC";
     /// Threads that serve; 0 is one per core
     #[arg(value_name = "NUMBER")]
     workers: usize = "0", "CANVASS_WORKERS";

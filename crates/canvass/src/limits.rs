@@ -29,13 +29,24 @@ pub(crate) const POLLS_PAGE: usize = 200;
 /// Pause between looks at whether the files of a certificate have changed.
 #[cfg(feature = "tls")]
 pub(crate) const CERTIFICATE_LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// Domains of one certificate, as Let's Encrypt has it.
+pub(crate) const ACME_DOMAINS_MAX: usize = 100;
+/// Bytes of a domain (RFC 1035), as it is written.
+pub(crate) const DOMAIN_BYTES_MAX: usize = 253;
+/// Bytes between its dots.
+pub(crate) const DOMAIN_LABEL_BYTES_MAX: usize = 63;
+/// Pause after a certificate did not come by ACME, besides the library's own, which doubles.
+#[cfg(feature = "tls")]
+pub(crate) const ACME_RETRY_PAUSE: Duration = Duration::from_secs(15);
+/// Time after which an authority that has not answered is asked anew.
+#[cfg(feature = "tls")]
+pub(crate) const ACME_ANEW_PAUSE: Duration = Duration::from_hours(24);
 /// Pause between looks at whether an export is due.
 pub(crate) const EXPORT_PAUSE: Duration = Duration::from_secs(1);
 /// The same where each look asks another machine for all polls.
 pub(crate) const EXPORT_PAUSE_REMOTE: Duration = Duration::from_secs(15);
-/// Pauses after each try to hand over a mail; one more try comes after the last.
-#[cfg(feature = "tls")]
-pub(crate) const MAIL_PAUSES: [Duration; 4] =
+/// Pauses after each try to hand over a notice; one more try comes after the last.
+pub(crate) const NOTICE_PAUSES: [Duration; 4] =
     [Duration::from_secs(5), Duration::from_mins(1), Duration::from_mins(10), Duration::from_hours(1)];
 /// Pause after an export failed.
 pub(crate) const EXPORT_RETRY_PAUSE: Duration = Duration::from_mins(1);

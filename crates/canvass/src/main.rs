@@ -1,11 +1,14 @@
 //! The program `canvass`: command line, configuration and wiring. The only place that reads the environment.
 
+#[cfg(feature = "tls")]
+mod acme;
 mod backups;
 mod cli;
 mod client;
 mod command;
 mod config;
 mod cost;
+mod domains;
 mod edge;
 mod engine;
 mod exports;
@@ -16,6 +19,7 @@ mod logging;
 mod notices;
 mod option_ids;
 mod output;
+mod post;
 mod start;
 mod tls;
 

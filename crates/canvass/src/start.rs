@@ -34,7 +34,7 @@ impl Server {
             .map_err(|error| Failure::failed(error.to_string()))?;
         let is_secure = tls.is_some();
         let listeners = match tls {
-            Some(tls) => tls.over(listeners),
+            Some(tls) => tls.over(listeners)?,
             None => listeners,
         };
         let app = App::new(Arc::clone(&engine.store), SystemEdge::default(), settings.service_settings());

@@ -1,4 +1,4 @@
-//! TLS for the server's connections, by files, and for the client commands.
+//! TLS for the server's connections, by files or ACME, and for the client commands.
 //!
 //! The files are looked at again while the server runs, so that a certificate is renewed without a restart: new
 //! connections get the new one. One that cannot be used leaves the old one in place, and the log says why.
@@ -30,7 +30,11 @@ impl Settings {
 
 /// How the connections are to speak TLS.
 #[cfg(feature = "tls")]
-pub(crate) struct Tls(std::sync::Arc<tokio_rustls::rustls::ServerConfig>);
+pub(crate) struct Tls {
+    config: std::sync::Arc<tokio_rustls::rustls::ServerConfig>,
+    /// What gets the certificates, if no file holds them.
+    keeper: Option<crate::acme::Keeper>,
+}
 
 /// A program without TLS has none.
 #[cfg(not(feature = "tls"))]
@@ -39,26 +43,33 @@ pub(crate) enum Tls {}
 /// How the server is to speak TLS, if it is.
 ///
 /// # Errors
-/// Files that cannot be used, or a program that was built without TLS.
+/// Files that cannot be used, both files and domains, or a program that was built without TLS.
 pub(crate) fn prepare(settings: &Settings) -> Result<Option<Tls>, Failure> {
-    match settings.certificate_and_key()? {
-        None => Ok(None),
+    match (settings.certificate_and_key()?, !settings.tls_acme_domain.is_empty()) {
+        (None, false) => Ok(None),
+        (Some(_), true) => Err(Failure::usage("TLS takes certificate files or --tls-acme-domain, not both")),
         #[cfg(feature = "tls")]
-        Some((certificate, key)) => Ok(Some(Tls(with_tls::serving(certificate, key)?))),
+        (Some((certificate, key)), false) => with_tls::by_files(certificate, key).map(Some),
+        #[cfg(feature = "tls")]
+        (None, true) => with_tls::by_acme(settings).map(Some),
         #[cfg(not(feature = "tls"))]
-        Some(_) => Err(Failure::usage(format!("this program was built without TLS; {HOW_TO_BUILD}"))),
+        _ => Err(Failure::usage(format!("this program was built without TLS; {HOW_TO_BUILD}"))),
     }
 }
 
 impl Tls {
-    /// The sockets, with TLS.
+    /// The sockets, with TLS. From here on certificates are asked for, so the data directory is to be this server's.
+    ///
+    /// # Errors
+    /// A folder for the certificates that cannot be made.
     #[cfg(feature = "tls")]
-    pub(crate) fn over(self, listeners: Listeners) -> Listeners {
-        listeners.with_tls(self.0)
+    pub(crate) fn over(self, listeners: Listeners) -> Result<Listeners, Failure> {
+        self.keeper.map_or(Ok(()), crate::acme::Keeper::start)?;
+        Ok(listeners.with_tls(self.config))
     }
 
     #[cfg(not(feature = "tls"))]
-    pub(crate) fn over(self, _: Listeners) -> Listeners {
+    pub(crate) fn over(self, _: Listeners) -> Result<Listeners, Failure> {
         match self {}
     }
 }
@@ -93,7 +104,13 @@ mod with_tls {
         },
     };
 
-    use crate::{failure::Failure, limits::CERTIFICATE_LOOK_PAUSE};
+    use super::Tls;
+    use crate::{
+        acme::{self, Acme},
+        config::Settings,
+        failure::Failure,
+        limits::CERTIFICATE_LOOK_PAUSE,
+    };
 
     /// A client's connection.
     pub(crate) type Secured = tokio_rustls::client::TlsStream<TcpStream>;
@@ -103,16 +120,38 @@ mod with_tls {
     }
 
     /// How the server speaks TLS with a certificate from these files, now and after they change.
-    pub(super) fn serving(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
+    pub(super) fn by_files(certificate: &Path, key: &Path) -> Result<Tls, Failure> {
         let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
         let changed_at = files.changed_at();
         let certified = files.read().map_err(Failure::failed)?;
         let resolver = Arc::new(Resolver(RwLock::new(Arc::new(certified))));
         watch(files, changed_at, Arc::downgrade(&resolver))?;
+        Ok(Tls { config: config(resolver, &[])?, keeper: None })
+    }
+
+    /// How the server speaks TLS with certificates that it gets by itself.
+    pub(super) fn by_acme(settings: &Settings) -> Result<Tls, Failure> {
+        let roots = settings.tls_acme_root.get().map_or_else(system_roots, roots_in);
+        let acme = Acme {
+            domains: settings.tls_acme_domain.clone().into_names(),
+            email: settings.tls_acme_email.clone(),
+            directory: settings.tls_acme_directory.clone(),
+            folder: settings.data.join("acme"),
+            client: Arc::new(roots.and_then(believing).map_err(Failure::failed)?),
+        };
+        let keeper = acme.prepare()?;
+        Ok(Tls { config: config(keeper.resolver(), &[acme::PROTOCOL])?, keeper: Some(keeper) })
+    }
+
+    fn config(
+        resolver: Arc<dyn ResolvesServerCert>,
+        protocols: &[&[u8]],
+    ) -> Result<Arc<ServerConfig>, Failure> {
         let versions = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let versions = versions.map_err(|error| Failure::failed(error.to_string()))?;
         let mut config = versions.with_no_client_auth().with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols =
+            [&[&b"http/1.1"[..]], protocols].concat().into_iter().map(Vec::from).collect();
         Ok(Arc::new(config))
     }
 
@@ -187,6 +226,10 @@ mod with_tls {
 
     /// Whom the client commands believe: the system's authorities, or those that SSL_CERT_FILE names.
     static CLIENT: LazyLock<Result<TlsConnector, String>> = LazyLock::new(|| {
+        system_roots().and_then(believing).map(|config| TlsConnector::from(Arc::new(config)))
+    });
+
+    fn system_roots() -> Result<RootCertStore, String> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
@@ -194,10 +237,27 @@ mod with_tls {
                 "the system has no authorities for https; name a file of them in SSL_CERT_FILE".to_owned()
             );
         }
+        Ok(roots)
+    }
+
+    fn roots_in(file: &Path) -> Result<RootCertStore, String> {
+        let wrong = |what: &str| format!("{}: {what}", file.display());
+        let found: Vec<_> = CertificateDer::pem_file_iter(file)
+            .and_then(Iterator::collect)
+            .map_err(|error| wrong(&error.to_string()))?;
+        let mut roots = RootCertStore::empty();
+        match roots.add_parsable_certificates(found) {
+            (0, _) => Err(wrong("holds no certificate in PEM")),
+            _ => Ok(roots),
+        }
+    }
+
+    /// A client that believes whom these authorities vouch for.
+    fn believing(roots: RootCertStore) -> Result<ClientConfig, String> {
         let versions = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let versions = versions.map_err(|error| error.to_string())?;
-        Ok(TlsConnector::from(Arc::new(versions.with_root_certificates(roots).with_no_client_auth())))
-    });
+        Ok(versions.with_root_certificates(roots).with_no_client_auth())
+    }
 
     /// Agrees on keys with a server, which must be who it is said to be.
     pub(crate) async fn secure(host: &str, stream: TcpStream) -> Result<Secured, String> {

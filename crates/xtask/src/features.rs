@@ -29,9 +29,14 @@ pub(crate) const EVERYTHING: [&str; 12] = [
 pub(crate) const FEATURES: &str = "canvass/dynamodb,canvass/object-stores,canvass/tls";
 /// The tests of the program that its features change, and all of the other packages; no measurement.
 const CHOSEN: &str =
-    "(not package(canvass) or test(/dynamodb|bucket|tls|webhook|mail/)) and not test(measure)";
+    "(not package(canvass) or test(/acme|dynamodb|bucket|tls|topic|webhook|mail/)) and not test(measure)";
 /// What the names of all tests that need a service besides DynamoDB Local have in common.
-const NAMES: [(&str, &str); 2] = [("CANVASS_TEST_REDIS", "redis"), ("CANVASS_TEST_S3", "bucket")];
+const NAMES: [(&str, &str); 4] = [
+    ("CANVASS_TEST_PEBBLE", "acme"),
+    ("CANVASS_TEST_REDIS", "redis"),
+    ("CANVASS_TEST_S3", "bucket"),
+    ("CANVASS_TEST_SNS", "topic"),
+];
 /// What checks webhooks and mail, each at the version that was last tried.
 const CHECKERS: [&str; 4] = ["standardwebhooks==1.1.0", "PyNaCl==1.6.2", "aiosmtpd==1.4.6", "trustme==1.2.1"];
 

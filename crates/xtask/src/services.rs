@@ -1,6 +1,6 @@
-//! What tests of the product with all its features need beside it: Amazon's own DynamoDB Local, moto's S3 from PyPI, and
-//! Debian's redis-server, which tests start themselves. Each is found by a variable; what cannot be had is said and its
-//! tests are left out, but with `CI=true` that is an error.
+//! What tests of the product with all its features need beside it: Amazon's own DynamoDB Local, moto's S3 and SNS from
+//! PyPI, and Debian's redis-server and pebble, which tests start themselves. Each is found by a variable; what cannot be
+//! had is said and its tests are left out, but with `CI=true` that is an error.
 
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -17,7 +17,7 @@ use crate::{
 
 /// DynamoDB Local 1.25.1 lies in its folder `emulator`.
 const DYNAMODB: (&str, &str) = ("amplify-dynamodb-simulator@2.9.30", "amplify-dynamodb-simulator-2.9.30.tgz");
-/// The server without what it would bring for services other than S3, which is twice as much again.
+/// The server without what it would bring for services other than S3, which is twice as much again; SNS needs no more.
 const MOTO: [&str; 3] = ["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
 const STARTED_WAIT: Duration = Duration::from_millis(250);
 const STARTED_WAITS_MAX: usize = 240;
@@ -34,9 +34,10 @@ impl Services {
     pub(crate) fn start() -> Outcome<Self> {
         let mut services = Self::default();
         services.start_dynamodb()?;
-        // One of the two is told by a test to ask for signatures, which no other test could do with.
-        services.start_moto(&["CANVASS_TEST_S3", "CANVASS_TEST_S3_STRICT"])?;
+        // Two of them are told by a test each to ask for signatures, which no other test could do with.
+        services.start_moto(&["CANVASS_TEST_S3", "CANVASS_TEST_S3_STRICT", "CANVASS_TEST_SNS"])?;
         services.get_redis()?;
+        services.get_pebble()?;
         Ok(services)
     }
 
@@ -73,6 +74,17 @@ impl Services {
             return leave_out("redis-server with openssl");
         }
         self.variables.push(("CANVASS_TEST_REDIS", "redis-server".into()));
+        Ok(())
+    }
+
+    /// Let's Encrypt's own small authority, with the names that it looks up.
+    fn get_pebble(&mut self) -> Outcome {
+        let is_there = |program: &str| shell::works("sh", &["-c", &format!("command -v {program}")]);
+        let are_there = || ["pebble", "pebble-challtestsrv", "openssl", "curl"].into_iter().all(is_there);
+        if !machine::get(&["pebble", "openssl", "curl"], are_there) {
+            return leave_out("pebble, a small authority");
+        }
+        self.variables.push(("CANVASS_TEST_PEBBLE", "pebble".into()));
         Ok(())
     }
 

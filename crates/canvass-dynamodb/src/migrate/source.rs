@@ -44,6 +44,7 @@ impl Source {
         if entry.place.poll == REGISTRY {
             match entry.record {
                 Record::Key(key) => drop(self.keys.insert(key.id.to_string(), *key)),
+                Record::Setting(setting) if setting.is_removal() => drop(self.settings.remove(&setting.name)),
                 Record::Setting(setting) => drop(self.settings.insert(setting.name.clone(), setting)),
                 Record::Poll(_) | Record::Codes(_) | Record::Vote(_) => {}
             }

@@ -13,7 +13,16 @@ impl App {
     /// Keeps a value under a name, in place of the one before.
     pub(crate) async fn keep<T: Serialize>(&self, name: &str, value: &T) -> Result<(), Failure> {
         let json = serde_json::to_vec(value).expect("plain data can be written");
-        let setting = Setting { name: name.to_owned(), value: hexadecimal(&json) };
+        self.put(name, hexadecimal(&json)).await
+    }
+
+    /// Keeps nothing under a name any more.
+    pub(crate) async fn forget(&self, name: &str) -> Result<(), Failure> {
+        self.put(name, String::new()).await
+    }
+
+    async fn put(&self, name: &str, value: String) -> Result<(), Failure> {
+        let setting = Setting { name: name.to_owned(), value };
         self.feed()?.put_setting(setting).await.map_err(|error| self.failed(error))
     }
 

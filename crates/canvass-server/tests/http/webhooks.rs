@@ -1,5 +1,7 @@
 //! Events by a cursor, webhooks and alarms: who may ask, and what is answered.
 
+use canvass_store::Feed as _;
+
 use crate::harness::{World, check};
 
 #[tokio::test]
@@ -115,6 +117,21 @@ async fn webhooks_are_for_administrators() {
         "#,
     )
     .await;
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_webhook_that_was_deleted() {
+    let mut world = World::new().await;
+    let hook = r#"{"url":"http://example.com/hook"}"#.to_owned();
+    let made = world.ask("POST", "/v1/webhooks", hook).await.json();
+    let id = made["id"].as_str().unwrap();
+    world.ask("POST", &format!("/v1/webhooks/{id}/redeliver"), r#"{"after":0}"#.to_owned()).await;
+    let progress = format!("webhook-progress-{id}");
+    assert!(world.store.setting_value(&progress).is_some());
+    world.ask("DELETE", &format!("/v1/webhooks/{id}"), String::new()).await;
+    assert_eq!(world.store.setting_value(&progress), None);
+    let world = world.restarted().await;
+    assert_eq!(world.store.setting_value(&progress), None);
 }
 
 #[tokio::test]

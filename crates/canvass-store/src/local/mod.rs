@@ -7,6 +7,7 @@
 mod backup;
 mod carry;
 mod checkpoint;
+mod deleting;
 mod doctor;
 mod erasing;
 mod feed;
@@ -242,22 +243,35 @@ impl LocalStore {
             let told = self.erasing.start(&self.shared, &self.queue, Arc::clone(&cell)).await;
             told.map_err(|_| StoreError::busy("the erasure of a voter was not finished"))?;
         }
-        self.wait_until_erased(&cell).await?;
+        // By this request or by another.
+        self.wait_until(&cell, |poll| poll.erasing_records.is_empty()).await?;
         Ok(records.len() as u64)
     }
 
-    /// Waits until nothing of any voter is being erased alone, by this request or by another.
-    async fn wait_until_erased(&self, cell: &PollCell) -> Result<(), StoreError> {
-        let is_done = |_: &Sequence| cell.snapshot.read().poll.erasing_records.is_empty();
+    /// Has the writer decide on a poll.
+    async fn decide_poll(
+        &self,
+        cell: Arc<PollCell>,
+        command: PollCommand,
+        expected: Option<u64>,
+        actor: &str,
+    ) -> Result<Arc<Poll>, StoreError> {
+        let actor = actor.to_owned();
+        ask!(self, reply => Work::Change { cell, command, expected, actor, reply }).await
+    }
+
+    /// Waits until an erasure has brought a poll so far.
+    async fn wait_until(&self, cell: &PollCell, is_so: impl Fn(&Poll) -> bool) -> Result<(), StoreError> {
+        let is_done = |_: &Sequence| is_so(&cell.snapshot.read().poll);
         let mut sequence = cell.sequence.subscribe();
         for _ in 0..ERASURE_LOOKS_MAX {
             match tokio::time::timeout(ERASURE_LOOK_PAUSE, sequence.wait_for(is_done)).await {
                 Ok(Ok(_)) => return Ok(()),
-                _ if self.queue.is_closed() => break,
+                _ if self.queue.is_closed() || health(&self.shared, &self.queue).trouble.is_some() => break,
                 _ => {}
             }
         }
-        Err(StoreError::busy("the erasure of a voter has not ended"))
+        Err(StoreError::busy("an erasure has not ended"))
     }
 }
 
@@ -323,11 +337,13 @@ impl Store for LocalStore {
     ) -> Pending<'a, Arc<Poll>> {
         Box::pin(async move {
             let cell = self.shared.cell(poll)?;
-            let (actor, is_erasure) = (actor.to_owned(), matches!(command, PollCommand::Erase));
-            let asked = Arc::clone(&cell);
-            let poll = ask!(self, reply => Work::Change { cell, command, expected, actor, reply }).await?;
+            if matches!(command, PollCommand::Delete) {
+                return self.delete_poll(cell, expected, actor).await;
+            }
+            let is_erasure = matches!(command, PollCommand::Erase);
+            let poll = self.decide_poll(Arc::clone(&cell), command, expected, actor).await?;
             if is_erasure && poll.personal_data == PersonalData::Erasing {
-                drop(self.erasing.start(&self.shared, &self.queue, asked));
+                drop(self.erasing.start(&self.shared, &self.queue, cell));
             }
             Ok(poll)
         })

@@ -343,6 +343,7 @@ impl Registry {
             Record::Key(key) => {
                 self.keys.insert(key.id.clone(), Arc::new(Key::clone(key)));
             }
+            Record::Setting(setting) if setting.is_removal() => drop(self.settings.remove(&setting.name)),
             Record::Setting(setting) => {
                 self.settings.insert(setting.name.clone(), setting.value.clone());
             }

@@ -168,6 +168,55 @@ fn nothing_of_a_voter_is_left_and_nothing_counted_changes() {
 }
 
 #[test]
+fn a_poll_that_is_deleted_leaves_nothing_of_its_voters() {
+    run(async {
+        let (clock, home) = (TestClock::default(), Home::new());
+        let (store, _) = home.open(&clock).unwrap();
+        let world = world(&store, &clock);
+        let poll = tell(&world, &[&STORY[..], &["certify", "archive"]].concat()).await;
+        let kept = tell(&world, &["canary-of-another casts a", "close"]).await;
+        assert!(!canaries(home.path()).is_empty());
+        assert_eq!(world.tell(&poll, "delete").await, "archived v7");
+        assert_eq!(world.tell(&poll, "delete").await, "no poll");
+        // A poll that is not yet to be deleted keeps all, though its deletion was asked for.
+        assert_eq!(world.tell(&kept, "delete").await, "closed cannot be deleted");
+        assert!(store.poll(&kept).await.unwrap().personal_data.is_kept());
+        assert_eq!(world.tell(&kept, "erase").await, "closed v3");
+        wait_until_erased(&store, &kept).await;
+        wait_for_canaries(home.path(), false).await;
+    });
+}
+
+/// Stops the disk at an operation of a deletion: whether the poll is there afterwards or not, deleting it again leaves
+/// nothing of its voters.
+async fn check_stopped_deletion(operation: u64, resume: fn(&SimulatedDisk)) {
+    let (clock, home, disk) = (TestClock::default(), Home::new(), SimulatedDisk::new(operation));
+    let (store, _) = home.open_on(&disk, &clock).unwrap();
+    let world = world(&store, &clock);
+    let poll = tell(&world, &[&STORY[..], &["certify", "archive"]].concat()).await;
+    disk.stop_at(disk.operations() + operation);
+    world.tell(&poll, "delete").await;
+    store.close();
+    drop((world, store));
+    resume(&disk);
+    let (store, _) = home.open_on(&disk, &clock).unwrap();
+    let world = crate::support::world(&store, &clock);
+    let answer = world.tell(&poll, "delete").await;
+    assert!(answer.starts_with("archived v") || answer == "no poll", "operation {operation}: {answer}");
+    store.close();
+    assert!(!has_canary(&disk.contents("0000000000000000.segment")), "operation {operation}");
+}
+
+#[test]
+fn a_deletion_that_is_cut_short_leaves_nothing_once_it_is_done() {
+    for operation in 1..=16 {
+        for resume in [SimulatedDisk::lose_power, SimulatedDisk::restart] {
+            run(check_stopped_deletion(operation, resume));
+        }
+    }
+}
+
+#[test]
 fn a_poll_that_may_take_votes_is_not_erased() {
     run(async {
         let (clock, home) = (TestClock::default(), Home::new());

@@ -28,8 +28,8 @@ const CANARIES: [(&str, &str); 7] = [
     ("Redis password", "canary-redis-password"),
 ];
 
-/// A server that writes all that it logs into a file.
-struct Logging {
+/// A server that writes all that it logs into a file, and whose alarm begins with the first vote.
+pub(crate) struct Logging {
     directory: TempDir,
     process: Child,
     address: String,
@@ -43,20 +43,16 @@ impl Drop for Logging {
 }
 
 impl Logging {
-    fn start() -> Self {
+    /// Starts one with more variables and options.
+    pub(crate) fn start(variables: &[(&str, &str)], arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| File::create(directory.path().join(name)).unwrap();
         let alarm = "[[alarm]]\nname = \"vote-volume\"\nthreshold = 1\nperiod-seconds = 1\nperiods = 1\n";
         fs::write(directory.path().join("canvass.toml"), alarm).unwrap();
         let mut command = program();
         command.current_dir(directory.path()).args(["serve", "--listen", "127.0.0.1:0", "--log", "debug"]);
-        command.args(["--log-format", "json", "--webhook-private-addresses"]);
-        command.env("CANVASS_ADMIN_KEY", canary("admin key"));
-        if cfg!(feature = "tls") {
-            let server = format!("smtp://canary-mail-user:{}@127.0.0.1:9", canary("mail password"));
-            command.env("CANVASS_MAIL_SERVER", server);
-            command.args(["--mail-from", "from@example.org", "--mail-to", "to@example.org"]);
-        }
+        command.args(["--log-format", "json", "--webhook-private-addresses"]).args(arguments);
+        command.env("CANVASS_ADMIN_KEY", canary("admin key")).envs(variables.iter().copied());
         let process = command.stdout(file("out")).stderr(file("log")).spawn().unwrap();
         let out = wait_for(|| {
             let out = fs::read_to_string(directory.path().join("out")).unwrap();
@@ -66,7 +62,17 @@ impl Logging {
         Self { directory, process, address }
     }
 
-    fn file(&self, name: &str) -> String {
+    /// Starts one that hands mails to a server that is not there.
+    fn with_mail() -> Self {
+        if !cfg!(feature = "tls") {
+            return Self::start(&[], &[]);
+        }
+        let server = format!("smtp://canary-mail-user:{}@127.0.0.1:9", canary("mail password"));
+        let mail = ["--mail-from", "from@example.org", "--mail-to", "to@example.org"];
+        Self::start(&[("CANVASS_MAIL_SERVER", &server)], &mail)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> String {
         fs::read_to_string(self.directory.path().join(name)).unwrap()
     }
 
@@ -79,7 +85,7 @@ impl Logging {
         connection.answer().unwrap()
     }
 
-    fn admin(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(crate) fn admin(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let (status, answer) = self.ask(canary("admin key"), method, path, &body);
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
@@ -91,7 +97,7 @@ fn canary(what: &str) -> &'static str {
     CANARIES.iter().find(|(name, _)| *name == what).unwrap().1
 }
 
-fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + Duration::from_mins(1);
     loop {
         if let Some(found) = look() {
@@ -213,7 +219,7 @@ fn shown(server: &Logging) -> Vec<(String, String)> {
 #[test]
 fn nothing_personal_and_no_secret_is_where_it_must_not_be() {
     let receiver = Receiver::start(&[200]);
-    let server = Logging::start();
+    let server = Logging::with_mail();
     let mut canaries: Vec<_> = CANARIES.map(|(what, text)| (what, text.to_owned())).into();
     canaries.extend(prepare(&server, &receiver));
     let mut places = refused(&server);
@@ -229,7 +235,7 @@ fn nothing_personal_and_no_secret_is_where_it_must_not_be() {
     wait_for(|| is_told("poll.erased").then_some(()));
     places.extend(shown(&server));
     if cfg!(feature = "tls") {
-        wait_for(|| server.file("log").contains("a mail was not handed over").then_some(()));
+        wait_for(|| server.file("log").contains("a notice was not handed over").then_some(()));
     }
     places.extend(receiver.all().into_iter().map(|received| ("webhook".to_owned(), format!("{received:?}"))));
     places.push(("log".to_owned(), server.file("log")));

@@ -57,4 +57,8 @@ fn a_mistake_is_told_with_its_line_and_column() {
         "canvass.toml:3:1: unknown field `sevrer`, expected `server` or `key`",
     );
     check("workers = 1\nworkers = 2", "canvass.toml:2:1: duplicate key");
+    check(
+        "tls-acme-domain = \"*.example.org\"",
+        "canvass.toml:1:19: \"*.example.org\" is no domain that can be proven: write names such as votes.example.org, in ASCII, without wildcards",
+    );
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot go on has failed its test")]
 
+#[cfg(feature = "tls")]
+mod acme;
 mod backups;
 mod buckets;
 mod canaries;
@@ -19,5 +21,6 @@ mod first_steps;
 mod harness;
 mod imports;
 mod tls;
+mod topic;
 mod usage;
 mod webhooks;

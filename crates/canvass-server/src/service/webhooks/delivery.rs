@@ -243,6 +243,10 @@ impl Worker {
     }
 
     async fn keep_progress(&mut self) {
+        if self.app.parts.webhooks.get(&self.hook.webhook.id).is_err() {
+            // It was deleted just now, and what was kept of it is forgotten.
+            return;
+        }
         let progress = self.hook.progress.lock().clone();
         self.kept = Some((self.app.edge().now(), progress.position));
         // A failure was logged. The events are delivered again after a restart.

@@ -388,7 +388,7 @@ impl App {
         let kept: Vec<_> = others.map(|hook| hook.webhook.clone()).collect();
         self.keep(WEBHOOKS, &kept).await?;
         webhooks.hooks.write().remove(id);
-        Ok(())
+        self.forget(&progress_name(id)).await
     }
 
     /// Has a webhook tried at once, also one that was disabled; from an earlier position if one is given.
