@@ -211,7 +211,9 @@ fn encode(body: &mut Vec<u8>, place: Place, record: Record, chain: &Chain) -> (K
             (Kind::Vote, personal)
         }
         Record::Poll(event) => {
-            let event = PollEvent { chain: record::hexadecimal(chain), ..*event };
+            let mut event = PollEvent { chain: record::hexadecimal(chain), ..*event };
+            // They are places in another ledger, and what they named is erased.
+            event.poll.erasing_records.clear();
             (record::encode_event(body, place, &Record::Poll(Box::new(event))), Vec::new())
         }
         other => (record::encode_event(body, place, &other), Vec::new()),
