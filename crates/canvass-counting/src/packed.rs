@@ -135,6 +135,11 @@ impl<'a> PackedRank<'a> {
 }
 
 impl<'a> Ranks<'a> {
+    /// The ranks that these codes are.
+    pub(crate) fn of(codes: &'a [u16]) -> Self {
+        Self(codes)
+    }
+
     /// The rank at a place, with the place of the next; nothing at the end.
     #[inline]
     pub(crate) fn at(self, place: usize) -> Option<(PackedRank<'a>, usize)> {

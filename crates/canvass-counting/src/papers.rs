@@ -4,21 +4,17 @@
 //! five. So ballots that agree in their first ranks move together as one paper, until these ranks are used up: most
 //! counts end before many are. The figures are the same, because whatever moves, moves at the same value.
 
-use std::sync::Arc;
-
 use crate::{
     BallotCounts, Figure, Profile, Total, WEIGHT_UNIT,
     intake::Reading,
     packed::{PackedBallot, PackedRank, Ranks},
-    profile::{Members, NONE},
+    profile::NONE,
 };
 
 /// All papers of a count.
 pub(crate) struct Papers<'a> {
     profile: &'a Profile,
     list: Vec<Paper<'a>>,
-    /// The ballots of the bundles, once they are asked for.
-    members: Option<[Arc<Members>; 2]>,
     /// Whether all papers' weights are whole votes.
     pub(crate) are_whole_votes: bool,
 }
@@ -76,7 +72,7 @@ impl<'a> Papers<'a> {
         value: u64,
         alone: bool,
     ) -> (BallotCounts, Self) {
-        let mut made = Self { profile, list: Vec::new(), members: None, are_whole_votes: true };
+        let mut made = Self { profile, list: Vec::new(), are_whole_votes: true };
         let mut are_whole_votes = true;
         let (mut counted, mut blank, mut rejected) = (0, 0, 0);
         let mut take = |ballot: PackedBallot<'a>, weight: i128, list: &mut Vec<Paper<'a>>| {
@@ -147,17 +143,11 @@ impl<'a> Papers<'a> {
         begin..small(self.list.len())
     }
 
-    /// Gives each ballot of a paper as a paper of its own, from the place on where they differ.
-    pub(crate) fn apart(&mut self, paper: Paper<'a>, each: impl FnMut(Paper<'a>)) {
-        let Paper { value, shared, bundle, .. } = paper;
-        let members = self.members.get_or_insert_with(|| self.profile.members());
-        let alone = |(ballot, total): (PackedBallot<'a>, Total)| match ballot {
-            PackedBallot::Ranking(ranks) => {
-                Some(Paper { place: shared, ..Paper::new(ranks, total.signed_millionths(), value) })
-            }
-            _ => None,
-        };
-        self.profile.bundled(members, bundle).filter_map(alone).for_each(each);
+    /// Gives each ballot of a paper as a paper of its own, of the ranks from the place on where they differ.
+    pub(crate) fn apart(&self, paper: Paper<'a>, each: impl FnMut(Paper<'a>)) {
+        let alone =
+            |(ranks, total): (Ranks<'a>, Total)| Paper::new(ranks, total.signed_millionths(), paper.value);
+        self.profile.bundled(paper.bundle).map(alone).for_each(each);
     }
 }
 

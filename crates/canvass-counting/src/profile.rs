@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 
 use crate::{
     Ballot, OptionIndex, Total, WEIGHT_UNIT, Weight,
-    packed::{PackedBallot, pack},
+    packed::{PackedBallot, Ranks, pack},
 };
 
 /// The most votes that a profile holds: a million million ballots of the heaviest weight. Every rule's arithmetic has
@@ -62,7 +62,12 @@ pub struct Profile {
     /// The highest option that any ballot names.
     option_max: Option<OptionIndex>,
     /// The ballots of each bundle as they were when they were asked for first.
-    members: OnceLock<Arc<Members>>,
+    members: OnceLock<Members>,
+    /// Those that came after these.
+    new_members: OnceLock<Members>,
+    /// A bit for each ballot of which one vote was cast, as of most of many that are hardly alike: totals are large to
+    /// look up one by one.
+    ones: Vec<u64>,
     /// Whose totals were changed last, one after another; what is too long ago is dropped. A copy has none.
     changed: Vec<u32>,
     /// How many changes were dropped; of a copy, how many there were when it was made.
@@ -92,12 +97,17 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// What is kept from one copy to the next is made anew when this part of the ballots is new or was changed.
 const NEW_PART: usize = 8;
 
-/// The ballots of each bundle, of a range of ballots.
+/// The ballots of each bundle, of a range of ballots. What a count reads of them lies together, because a look at one
+/// ballot after another in the order in which they were cast is a wait for memory each time.
 #[derive(Debug, Default)]
-pub(crate) struct Members {
+struct Members {
     /// Where the ballots of each bundle end in the list; they begin where those of the one before end.
     ends: Vec<u32>,
     list: Vec<u32>,
+    /// The codes of the ranks after those in which a bundle agrees, ballot by ballot as listed.
+    tails: Vec<u16>,
+    /// Where each ballot's end; they begin where those of the one before end.
+    tail_ends: Vec<u32>,
     /// The ballot after the range.
     end: usize,
 }
@@ -143,6 +153,7 @@ impl Profile {
             + self.totals.capacity() * size_of::<Total>()
             + (self.bundle_of.capacity() + self.single.capacity() + self.changed.capacity())
                 * size_of::<u32>()
+            + self.ones.capacity() * size_of::<u64>()
             + self.bundles.capacity() * size_of::<Bundle>()
             + self
                 .finder
@@ -229,24 +240,14 @@ impl Profile {
         (0..).zip(self.bundles.iter().copied()).filter(|(_, bundle)| bundle.total > Total::ZERO)
     }
 
-    /// Which ballots each bundle has, in two parts: those that were there when this was asked for first, or before an
-    /// earlier copy, and those that are new.
-    pub(crate) fn members(&self) -> [Arc<Members>; 2] {
-        let of = |range| Arc::new(Members::of(&self.bundle_of, range, self.bundles.len()));
-        let known = self.members.get_or_init(|| of(0..self.bundle_of.len()));
-        [Arc::clone(known), of(known.end..self.bundle_of.len())]
-    }
-
-    /// The ballots of a bundle of which anything is cast.
-    pub(crate) fn bundled<'a, 'members>(
-        &'a self,
-        members: &'members [Arc<Members>; 2],
-        bundle: u32,
-    ) -> impl Iterator<Item = (PackedBallot<'a>, Total)> + use<'a, 'members> {
-        members
-            .iter()
+    /// The ballots of a bundle of which anything is cast: of each the ranks after those in which they agree.
+    pub(crate) fn bundled(&self, bundle: u32) -> impl Iterator<Item = (Ranks<'_>, Total)> {
+        let members = self.members.get_or_init(|| self.members_of(0..self.starts.len()));
+        let new = self.new_members.get_or_init(|| self.members_of(members.end..self.starts.len()));
+        [members, new]
+            .into_iter()
             .flat_map(move |members| members.of_bundle(bundle))
-            .map(|&index| (self.ballot(index), self.totals[index as usize]))
+            .map(|(index, tail)| (Ranks::of(tail), self.total_of(index)))
             .filter(|(_, total)| *total > Total::ZERO)
     }
 
@@ -269,6 +270,15 @@ impl Profile {
         self.fractional == 0
     }
 
+    fn total_of(&self, index: u32) -> Total {
+        let index = index as usize;
+        if self.ones[index / 64] & (1 << (index % 64)) != 0 {
+            Total::from_votes(1)
+        } else {
+            self.totals[index]
+        }
+    }
+
     pub(crate) fn ballot(&self, index: u32) -> PackedBallot<'_> {
         PackedBallot::of(self.codes_of(index as usize))
     }
@@ -277,6 +287,8 @@ impl Profile {
     fn change(&mut self, index: usize, change: impl Fn(Total) -> Total) {
         let (before, after) = (self.totals[index], change(self.totals[index]));
         self.totals[index] = after;
+        let (word, bit) = (&mut self.ones[index / 64], 1 << (index % 64));
+        *word = if after == Total::from_votes(1) { *word | bit } else { *word & !bit };
         let apply =
             |sum: Total| Total::from_millionths(sum.millionths() + after.millionths() - before.millionths());
         self.total = apply(self.total);
@@ -368,6 +380,8 @@ impl Profile {
         self.starts.push(self.codes.len());
         self.codes.extend_from_slice(&self.scratch);
         self.totals.push(Total::ZERO);
+        self.ones.resize(self.starts.len().div_ceil(64), 0);
+        self.new_members.take();
         self.unused += 1;
         self.option_max = self.option_max.max(PackedBallot::of(&self.scratch).option_max());
         let (bundle, key) = (self.bundle_of_scratch(), self.key(&self.scratch));
@@ -401,6 +415,34 @@ impl Profile {
         &self.codes[self.starts[index]..end]
     }
 
+    /// The ballots of each bundle among these.
+    fn members_of(&self, range: Range<usize>) -> Members {
+        let end = range.end;
+        let of_range = || range.clone().map(|index| (index, self.bundle_of[index]));
+        let bundled = || of_range().filter(|(_, bundle)| *bundle != NONE);
+        let mut ends = vec![0; self.bundles.len()];
+        bundled().for_each(|(_, bundle)| ends[bundle as usize] += 1);
+        let mut begin = 0;
+        for end in &mut ends {
+            begin += std::mem::replace(end, begin);
+        }
+        let mut list = vec![0; begin as usize];
+        for (index, bundle) in bundled() {
+            let end = &mut ends[bundle as usize];
+            list[*end as usize] = number(index);
+            *end += 1;
+        }
+        let mut members =
+            Members { ends, tail_ends: Vec::with_capacity(list.len()), list, end, ..Members::default() };
+        // The form's code comes before the ranks.
+        let shared_codes = 1 + self.shared_ranks();
+        for index in &members.list {
+            members.tails.extend_from_slice(&self.codes_of(*index as usize)[shared_codes..]);
+            members.tail_ends.push(number(members.tails.len()));
+        }
+        members
+    }
+
     /// Gives back the memory of ballots that nobody casts any more.
     fn clear_unused(&mut self) {
         let mut kept = Self { finder: Some(Finder::default()), ..Self::new(self.option_count) };
@@ -417,32 +459,19 @@ impl Profile {
 }
 
 impl Members {
-    fn of(bundle_of: &[u32], range: Range<usize>, bundles: usize) -> Self {
-        let end = range.end;
-        let bundled =
-            || range.clone().map(|index| (index, bundle_of[index])).filter(|(_, bundle)| *bundle != NONE);
-        let mut ends = vec![0; bundles];
-        bundled().for_each(|(_, bundle)| ends[bundle as usize] += 1);
-        let mut begin = 0;
-        for end in &mut ends {
-            begin += std::mem::replace(end, begin);
-        }
-        let mut list = vec![0; begin as usize];
-        for (index, bundle) in bundled() {
-            let end = &mut ends[bundle as usize];
-            list[*end as usize] = number(index);
-            *end += 1;
-        }
-        Self { ends, list, end }
-    }
-
     /// Nothing of a bundle that came later.
-    fn of_bundle(&self, bundle: u32) -> &[u32] {
+    fn of_bundle(&self, bundle: u32) -> impl Iterator<Item = (u32, &[u16])> {
         let bundle = bundle as usize;
-        let Some(end) = self.ends.get(bundle) else { return &[] };
-        let begin = bundle.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.list[begin as usize..*end as usize]
+        let range = self.ends.get(bundle).map_or(0..0, |end| begin(&self.ends, bundle)..*end as usize);
+        range.map(|place| {
+            (self.list[place], &self.tails[begin(&self.tail_ends, place)..self.tail_ends[place] as usize])
+        })
     }
+}
+
+/// Where something begins in a list whose parts' ends are given.
+fn begin(ends: &[u32], part: usize) -> usize {
+    part.checked_sub(1).map_or(0, |before| ends[before] as usize)
 }
 
 impl Clone for Profile {
@@ -458,10 +487,11 @@ impl Clone for Profile {
             Arc::ptr_eq(&self.origin, &source.origin) && self.starts.len() <= source.starts.len();
         let changed = if begins_alike { source.changes_since(self.changes()) } else { None };
         let few_are_new =
-            |members: &Arc<Members>| source.starts.len() - members.end <= source.starts.len() / NEW_PART;
+            |members: &Members| source.starts.len() - members.end <= source.starts.len() / NEW_PART;
         if !begins_alike || !self.members.get().is_some_and(few_are_new) {
             self.members.take();
         }
+        self.new_members.take();
         if !begins_alike {
             self.codes.clear();
             self.starts.clear();
@@ -479,6 +509,7 @@ impl Clone for Profile {
         for index in changed.unwrap_or_default() {
             self.totals[*index as usize] = source.totals[*index as usize];
         }
+        self.ones.clone_from(&source.ones);
         self.changed.clear();
         self.changes_dropped = source.changes();
         self.option_count = source.option_count;

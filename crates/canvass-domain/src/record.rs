@@ -277,18 +277,25 @@ pub struct VoteBody<'a> {
 
 const ADDED: u8 = 1;
 const REMOVED: u8 = 2;
+/// Added to the operation where no record of the voter comes before, and the two numbers that say so are left out.
+const FIRST: u8 = 0x80;
 
 /// Appends a vote's body.
 pub fn encode_vote(into: &mut Vec<u8>, place: Place, vote: &VoteBody<'_>) {
     encode_place(into, place);
     into.extend_from_slice(vote.vote_id.as_bytes());
-    into.push(match vote.operation {
+    let operation = match vote.operation {
         Operation::Cast => 1,
         Operation::Change => 2,
         Operation::Withdraw => 3,
-    });
-    put_varint(into, vote.previous.map_or(0, |sequence| sequence.0));
-    put_varint(into, u64::from(vote.revision));
+    };
+    if vote.previous.is_none() && vote.revision == 0 {
+        into.push(operation | FIRST);
+    } else {
+        into.push(operation);
+        put_varint(into, vote.previous.map_or(0, |sequence| sequence.0));
+        put_varint(into, u64::from(vote.revision));
+    }
     into.extend_from_slice(vote.personal_hash);
     into.push(vote.added.map_or(0, |_| ADDED) | vote.removed.map_or(0, |_| REMOVED));
     for (ballot, weight) in [vote.added, vote.removed].into_iter().flatten() {
@@ -359,14 +366,16 @@ fn take_codes(mut bytes: Bytes<'_>) -> Result<CodesAdded, Malformed> {
 
 fn take_vote(mut bytes: Bytes<'_>, personal: Option<&[u8]>) -> Result<VoteRecord, Malformed> {
     let vote_id = VoteId::from_bytes(bytes.array()?);
-    let operation = match bytes.byte()? {
+    let operation = bytes.byte()?;
+    let is_first = operation & FIRST != 0;
+    let operation = match operation & !FIRST {
         1 => Operation::Cast,
         2 => Operation::Change,
         3 => Operation::Withdraw,
         _ => return Err(Malformed("a vote's operation is none")),
     };
-    let previous = Some(bytes.varint()?).filter(|sequence| *sequence > 0).map(Sequence);
-    let revision = bytes.small()?;
+    let (previous, revision) = if is_first { (0, 0) } else { (bytes.varint()?, bytes.small()?) };
+    let previous = Some(previous).filter(|sequence| *sequence > 0).map(Sequence);
     let personal_hash = bytes.array()?;
     let parts = bytes.byte()?;
     let added = if parts & ADDED == 0 { None } else { Some(take_weighed(&mut bytes)?) };

@@ -167,7 +167,13 @@ fn put_personal(
 ) {
     into.extend_from_slice(salt);
     put_bytes(into, voter.as_str().as_bytes());
-    answers_then_replaced.into_iter().for_each(|answers| put_answers(into, answers));
+    // What is left out at the end is none.
+    let parts = if idempotency.is_some() {
+        2
+    } else {
+        answers_then_replaced.iter().rposition(|answers| !answers.is_empty()).map_or(0, |last| last + 1)
+    };
+    answers_then_replaced[..parts].iter().for_each(|answers| put_answers(into, answers));
     if let Some((key, fingerprint)) = idempotency {
         put_bytes(into, key.as_str().as_bytes());
         into.extend_from_slice(&fingerprint);
@@ -183,6 +189,9 @@ fn put_answers(into: &mut Vec<u8>, answers: &[(u8, Arc<str>)]) {
 }
 
 fn take_answers(bytes: &mut Bytes<'_>) -> Result<Answers, Malformed> {
+    if bytes.0.is_empty() {
+        return Ok(Answers::default());
+    }
     let count: u8 = bytes.small()?;
     (0..count).map(|_| Ok((bytes.byte()?, Arc::from(bytes.text()?)))).collect()
 }

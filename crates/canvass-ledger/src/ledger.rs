@@ -18,9 +18,10 @@ const PAGE_BYTES: u64 = 4096;
 /// How a ledger is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The size in bytes of a new ledger's first segment; each next one is twice as large as the one before.
+    /// The size in bytes of a new ledger's first segment. Later ones are twice as large each, and then a 128th of the
+    /// ledger.
     pub segment_bytes_min: u64,
-    /// The size in bytes up to which segments double. A batch that needs more gets more.
+    /// The size in bytes up to which segments grow. A batch that needs more gets more.
     pub segment_bytes_max: u64,
     /// Up to where the caller vouches for what is there, as by a checkpoint: the end of some batch. Opening verifies
     /// the headers of segments before it, and every byte after it.
@@ -169,10 +170,15 @@ const fn page_multiple(bytes: u64) -> u64 {
     if bytes == 0 { PAGE_BYTES } else { bytes.next_multiple_of(PAGE_BYTES) }
 }
 
-/// The size that the segment after `segment` should have.
+/// The size that the segment after `segment` should have: what is not written yet, in the last segment and in the one
+/// that is made ready, stays a small share of what is, and so does what is left at a segment's end because the next
+/// batch did not fit.
 fn preferred_after(segment: &Segment, options: &Options) -> u64 {
     let largest = options.segment_bytes_max.max(options.segment_bytes_min);
-    page_multiple((segment.length * 2).clamp(options.segment_bytes_min, largest))
+    let doubled = (segment.length * 2).min(limits::SEGMENT_BYTES_DOUBLED_MAX);
+    let share = (segment.base.get() + segment.length) / limits::SEGMENTS_PER_LEDGER;
+    let length = share.checked_ilog2().map_or(0, |power| 1 << power);
+    page_multiple(length.max(doubled).clamp(options.segment_bytes_min, largest))
 }
 
 /// Gives the spare its header and name.

@@ -17,7 +17,13 @@ pub const ERASABLE_BYTES_MIN: usize = 8;
 /// The size in bytes of a new ledger's first segment, unless the options say otherwise.
 pub const SEGMENT_BYTES_MIN: u64 = 4 * 1024 * 1024;
 
-/// The size in bytes up to which segments double, unless the options say otherwise.
+/// The size in bytes up to which each segment is twice as large as the one before.
+pub(crate) const SEGMENT_BYTES_DOUBLED_MAX: u64 = 16 * 1024 * 1024;
+
+/// A larger segment is about such a share of the ledger before it, a power of two.
+pub(crate) const SEGMENTS_PER_LEDGER: u64 = 128;
+
+/// The size in bytes up to which segments grow, unless the options say otherwise.
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The smallest segment in bytes that is made when the disk is nearly full.

@@ -32,7 +32,7 @@ use super::{
 };
 
 /// The file's first bytes; the last one is the format's version.
-const MAGIC: &[u8; 8] = b"CANVCKP\x01";
+const MAGIC: &[u8; 8] = b"CANVCKP\x02";
 const NAME: &str = "checkpoint";
 const NEW_NAME: &str = "checkpoint.new";
 /// A section is never longer: a reader that meets a longer one has met damage.

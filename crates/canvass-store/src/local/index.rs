@@ -3,10 +3,13 @@
 //! A slot is 12 bytes: 48 bits of the hash and 48 bits of place. What 48 bits cannot tell apart, the record itself
 //! settles. The table grows without a pause that anyone could feel: it is cut into shards that are split one at a time
 //! (linear hashing: Litwin, 1980), and each shard is a small open-addressing table that grows by a quarter. At four
-//! fifths full at most, a voter takes 15 to 19 bytes. Shards are shared until written to, so that a checkpoint takes
-//! the whole index at one moment without stopping the writer.
+//! fifths full at most, a voter takes 15 to 19 bytes.
+//!
+//! A checkpoint takes the whole index at one moment without stopping the writer: it shares the shards. What the writer
+//! sets in a shared shard waits beside it until the checkpoint has let the shard go; copying shards instead would
+//! double the memory, since voters come in no order and a moment's votes touch every shard.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use canvass_ledger::Position;
 
@@ -59,13 +62,15 @@ fn number(six: &[u8]) -> u64 {
 
 /// Voters of one shard on average.
 const SHARD_VOTERS: usize = 4_096;
+/// Slots that wait beside a shard at most; a checkpoint that takes longer than so many votes costs a copy.
+const WAITING_MAX: usize = 256;
 /// The shards that 16 bits of a fingerprint can name. Past 268 million voters of one poll, shards grow larger instead.
 const SHARDS_MAX: usize = 1 << 16;
 
 /// The latest record of every voter of one poll.
 #[derive(Clone, Default)]
 pub(super) struct VoterIndex {
-    shards: Vec<Arc<Shard>>,
+    shards: Vec<SharedShard>,
     len: usize,
 }
 
@@ -77,10 +82,11 @@ impl VoterIndex {
 
     /// Bytes of memory that the slots take.
     pub(super) fn bytes(&self) -> usize {
-        self.shards.iter().map(|shard| shard.slots.len() * SLOT_BYTES).sum()
+        self.shards.iter().map(SharedShard::bytes).sum()
     }
 
-    /// The places that may be the voter's: none for nearly every voter without a record, one for nearly every other.
+    /// The places that may be the voter's, the newest first: none for nearly every voter without a record, one for
+    /// nearly every other. After a voter's own place, older ones of the same voter may follow.
     pub(super) fn candidates(&self, fingerprint: Fingerprint) -> impl Iterator<Item = Position> {
         self.shards
             .get(shard_of(fingerprint, self.shards.len()))
@@ -92,7 +98,7 @@ impl VoterIndex {
     /// Touches the slots at which the searches for these voters begin; the number means nothing.
     pub(super) fn warm(&self, fingerprints: impl Iterator<Item = Fingerprint>) -> u64 {
         let begin = |fingerprint| {
-            let shard = self.shards.get(shard_of(fingerprint, self.shards.len()))?;
+            let shard = &self.shards.get(shard_of(fingerprint, self.shards.len()))?.shard;
             shard.slots.get(shard.home(fingerprint)).map(|slot| u64::from(slot.0[0]))
         };
         fingerprints.filter_map(begin).fold(0, u64::wrapping_add)
@@ -101,17 +107,12 @@ impl VoterIndex {
     /// Sets a voter's latest place: a new one, or instead of the one known before.
     pub(super) fn set(&mut self, fingerprint: Fingerprint, before: Option<Position>, place: Position) {
         if self.shards.is_empty() {
-            self.shards.push(Arc::default());
+            self.shards.push(SharedShard::default());
         }
         let shard_count = self.shards.len();
-        let shard = Arc::make_mut(&mut self.shards[shard_of(fingerprint, shard_count)]);
-        if let Some(before) = before
-            && shard.replace(Slot::new(fingerprint, before), Slot::new(fingerprint, place))
-        {
-            return;
-        }
-        shard.insert(Slot::new(fingerprint, place));
-        self.len += 1;
+        let before = before.map(|before| Slot::new(fingerprint, before));
+        let shard = &mut self.shards[shard_of(fingerprint, shard_count)];
+        self.len += usize::from(shard.set(before, Slot::new(fingerprint, place)));
         if self.len > shard_count * SHARD_VOTERS && shard_count < SHARDS_MAX {
             self.split();
         }
@@ -120,11 +121,12 @@ impl VoterIndex {
     /// Forgets the voters whose latest records lie at these places, which rise. It looks at every slot.
     pub(super) fn forget(&mut self, places: &[Position]) {
         let stays = |slot: &Slot| places.binary_search(&slot.place()).is_err();
-        for shard in &mut self.shards {
+        for shared in &mut self.shards {
+            let shard = shared.settled();
             let kept: Vec<_> = shard.used().filter(stays).collect();
             let gone = shard.used - kept.len();
             if gone > 0 {
-                *shard = Arc::new(Shard::of(kept));
+                *shard = Shard::of(kept);
                 self.len -= gone;
             }
         }
@@ -135,27 +137,89 @@ impl VoterIndex {
         let added = self.shards.len();
         let from = added - highest_power_of_two(added);
         let goes = |slot: &Slot| shard_of(slot.fingerprint(), added + 1) == added;
-        let (go, stay): (Vec<_>, Vec<_>) = self.shards[from].used().partition(goes);
-        self.shards[from] = Arc::new(Shard::of(stay));
-        self.shards.push(Arc::new(Shard::of(go)));
+        let shard = self.shards[from].settled();
+        let (go, stay): (Vec<_>, Vec<_>) = shard.used().partition(goes);
+        *shard = Shard::of(stay);
+        self.shards.push(Shard::of(go).into());
     }
 
-    /// The bytes of each shard, its slots as they lie. Each shard is let go once it is given.
+    /// The same index, sharing its shards, with nothing that waits beside them.
+    pub(super) fn share(&mut self) -> Self {
+        for shared in self.shards.iter_mut().filter(|shared| !shared.waiting.is_empty()) {
+            shared.settled();
+        }
+        self.clone()
+    }
+
+    /// The bytes of each shard as [`Shard::encode`] gives them. Each shard is let go once it is given.
     pub(super) fn into_encoded_shards(self) -> impl Iterator<Item = Vec<u8>> {
-        self.shards.into_iter().map(|shard| shard.slots.iter().flat_map(|slot| slot.0).collect())
+        self.shards.into_iter().map(|mut shared| {
+            if !shared.waiting.is_empty() {
+                shared.settled();
+            }
+            shared.shard.encode()
+        })
     }
 
     /// Adds a shard as [`VoterIndex::into_encoded_shards`] gave it; false if the bytes cannot be one.
     pub(super) fn push_encoded_shard(&mut self, bytes: &[u8]) -> bool {
-        let (slots, rest) = bytes.as_chunks::<SLOT_BYTES>();
-        let slots: Vec<Slot> = slots.iter().map(|slot| Slot(*slot)).collect();
-        let used = slots.iter().filter(|slot| !slot.is_empty()).count();
-        if !rest.is_empty() || (used > 0 && used >= slots.len()) {
-            return false;
-        }
-        self.len += used;
-        self.shards.push(Arc::new(Shard { slots, used }));
+        let Some(shard) = Shard::decode(bytes) else { return false };
+        self.len += shard.used;
+        self.shards.push(shard.into());
         true
+    }
+}
+
+/// A shard, and what could not be set in it yet because a checkpoint has it too.
+#[derive(Clone, Default)]
+struct SharedShard {
+    shard: Arc<Shard>,
+    waiting: Vec<Waiting>,
+}
+
+/// A slot to be set: instead of another, or as a new one.
+#[derive(Clone, Copy)]
+struct Waiting {
+    before: Option<Slot>,
+    after: Slot,
+}
+
+impl From<Shard> for SharedShard {
+    fn from(shard: Shard) -> Self {
+        Self { shard: Arc::new(shard), waiting: Vec::new() }
+    }
+}
+
+impl SharedShard {
+    fn bytes(&self) -> usize {
+        self.shard.slots.len() * SLOT_BYTES + self.waiting.capacity() * size_of::<Waiting>()
+    }
+
+    /// Slots of a fingerprint, the newest first.
+    fn probe(&self, fingerprint: Fingerprint) -> impl Iterator<Item = Slot> {
+        let waiting = self.waiting.iter().rev().map(|waiting| waiting.after);
+        waiting.filter(move |slot| slot.fingerprint() == fingerprint).chain(self.shard.probe(fingerprint))
+    }
+
+    /// Sets a slot; tells whether it is one more.
+    fn set(&mut self, before: Option<Slot>, after: Slot) -> bool {
+        if Arc::strong_count(&self.shard) > 1 && self.waiting.len() < WAITING_MAX {
+            let is_known =
+                before.is_some_and(|before| self.probe(before.fingerprint()).any(|slot| slot == before));
+            let before = before.filter(|_| is_known);
+            self.waiting.push(Waiting { before, after });
+            return !is_known;
+        }
+        self.settled().set(before, after)
+    }
+
+    /// The shard with all that waited: this index's own from now on.
+    fn settled(&mut self) -> &mut Shard {
+        let shard = Arc::make_mut(&mut self.shard);
+        for Waiting { before, after } in mem::take(&mut self.waiting) {
+            shard.set(before, after);
+        }
+        shard
     }
 }
 
@@ -206,6 +270,15 @@ impl Shard {
             .filter(move |slot| slot.fingerprint() == fingerprint)
     }
 
+    /// Sets a slot instead of another, or else as a new one; tells whether it is one more.
+    fn set(&mut self, before: Option<Slot>, after: Slot) -> bool {
+        let is_new = !before.is_some_and(|before| self.replace(before, after));
+        if is_new {
+            self.insert(after);
+        }
+        is_new
+    }
+
     fn replace(&mut self, before: Slot, after: Slot) -> bool {
         if self.slots.is_empty() {
             return false;
@@ -243,12 +316,43 @@ impl Shard {
 
     fn grow(&mut self) {
         let wider = (self.slots.len() + self.slots.len() / 4).max(8);
-        let before = std::mem::replace(&mut self.slots, vec![Slot::default(); wider]);
+        let before = mem::replace(&mut self.slots, vec![Slot::default(); wider]);
         before.into_iter().filter(|slot| !slot.is_empty()).for_each(|slot| self.place(slot));
     }
 
     fn used(&self) -> impl Iterator<Item = Slot> {
         self.slots.iter().copied().filter(|slot| !slot.is_empty())
+    }
+
+    /// Four bytes with the number of slots, a bit for each that is 1 where the slot is in use, the lowest of a byte
+    /// first, and the slots in use as they lie.
+    fn encode(&self) -> Vec<u8> {
+        let count = u32::try_from(self.slots.len()).expect("a shard has far fewer slots");
+        let mut bytes = Vec::with_capacity(4 + self.slots.len().div_ceil(8) + self.used * SLOT_BYTES);
+        bytes.extend_from_slice(&count.to_le_bytes());
+        for eight in self.slots.chunks(8) {
+            let bit = |(at, slot): (usize, &Slot)| u8::from(!slot.is_empty()) << at;
+            bytes.push(eight.iter().enumerate().map(bit).fold(0, |byte, bit| byte | bit));
+        }
+        bytes.extend(self.used().flat_map(|slot| slot.0));
+        bytes
+    }
+
+    /// Reads what [`Shard::encode`] gave; none if it is something else.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (count, rest) = bytes.split_first_chunk()?;
+        let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+        let (bits, rest) = rest.split_at_checked(count.div_ceil(8))?;
+        let (used, rest) = rest.as_chunks::<SLOT_BYTES>();
+        let mut slots = vec![Slot::default(); count];
+        let is_marked = |at: &usize| bits[at / 8] & (1 << (at % 8)) != 0;
+        let mut given = used.iter();
+        for at in (0..count).filter(is_marked) {
+            slots[at] = given.next().map(|slot| Slot(*slot)).filter(|slot| !slot.is_empty())?;
+        }
+        // A table without a free slot would be searched for ever.
+        let is_whole = rest.is_empty() && given.next().is_none() && (used.is_empty() || used.len() < count);
+        is_whole.then_some(Self { slots, used: used.len() })
     }
 }
 
@@ -297,26 +401,97 @@ mod tests {
         assert_eq!(index.len(), 20_000 - gone.len());
     }
 
+    /// The index as a checkpoint would give it again.
+    fn copied(index: VoterIndex) -> VoterIndex {
+        let mut copied = VoterIndex::default();
+        for bytes in index.into_encoded_shards() {
+            assert!(copied.push_encoded_shard(&bytes));
+        }
+        copied
+    }
+
+    /// What is set while a checkpoint has the shards is found at once, the checkpoint does not see it, and hardly any
+    /// memory is taken for it.
+    #[test]
+    fn a_shared_index_is_neither_changed_nor_copied() {
+        let mut index = VoterIndex::default();
+        for number in 1..=100_000_u64 {
+            index.set(fingerprint(number), None, Position::from(number * 8));
+        }
+        let bytes = index.bytes();
+        let shared = index.share();
+        for number in 1..=2_000_u64 {
+            index.set(
+                fingerprint(number),
+                Some(Position::from(number * 8)),
+                Position::from((number + 500_000) * 8),
+            );
+        }
+        let first = |index: &VoterIndex, number| index.candidates(fingerprint(number)).next();
+        for number in 1..=2_000 {
+            assert_eq!(first(&index, number), Some(Position::from((number + 500_000) * 8)));
+            assert_eq!(first(&shared, number), Some(Position::from(number * 8)));
+        }
+        assert!(
+            index.shards.iter().zip(&shared.shards).all(|(one, other)| Arc::ptr_eq(&one.shard, &other.shard))
+        );
+        assert!(index.bytes() < bytes + bytes / 10, "{} bytes instead of {bytes}", index.bytes());
+        assert_eq!((index.len(), copied(shared).len()), (100_000, 100_000));
+        assert_eq!(copied(index).len(), 100_000);
+    }
+
+    #[test]
+    fn bytes_that_cannot_be_a_shard_are_refused() {
+        let mut index = VoterIndex::default();
+        (1..=20_u64).for_each(|number| index.set(fingerprint(number), None, Position::from(number * 8)));
+        let bytes = index.into_encoded_shards().next().unwrap();
+        let full = [8_u32.to_le_bytes().as_slice(), &[0xFF], &[1; 96]].concat();
+        let empty_but_marked = [8_u32.to_le_bytes().as_slice(), &[1], &[0; 12]].concat();
+        for wrong in [
+            &bytes[..3],
+            &bytes[..bytes.len() - 12],
+            &[bytes.as_slice(), &[1; 12]].concat(),
+            &full,
+            &empty_but_marked,
+        ] {
+            assert!(!VoterIndex::default().push_encoded_shard(wrong), "{wrong:?}");
+        }
+        assert!(VoterIndex::default().push_encoded_shard(&bytes));
+    }
+
     proptest! {
-        /// The index agrees with a plain map, whatever is set in whatever order, and after a checkpoint too.
+        /// The index agrees with a plain map, whatever is set in whatever order, while checkpoints share it for a
+        /// while, and after a checkpoint too.
         #[test]
-        fn agrees_with_a_map(steps in proptest::collection::vec((0_u64..500, 0_u64..100_000), 0..3_000)) {
+        fn agrees_with_a_map(steps in proptest::collection::vec((0_u64..500, 0_u64..100_000, 0_u8..100), 0..3_000)) {
             let mut index = VoterIndex::default();
             let mut map: HashMap<u64, Position> = HashMap::new();
-            for (voter, place) in steps {
+            let mut shared = None;
+            for (voter, place, share) in steps {
                 let place = Position::from(place * 8);
                 let before = map.insert(voter, place);
                 index.set(fingerprint(voter), before, place);
+                if share == 0 {
+                    let given: Option<(VoterIndex, HashMap<_, _>)> = shared.replace((index.share(), map.clone()));
+                    given.into_iter().try_for_each(|(index, map)| agrees(index, &map))?;
+                }
             }
-            let mut copied = VoterIndex::default();
-            for bytes in index.into_encoded_shards() {
-                prop_assert!(copied.push_encoded_shard(&bytes));
-            }
-            for (voter, place) in &map {
-                let found: Vec<_> = copied.candidates(fingerprint(*voter)).collect();
-                prop_assert_eq!(found, vec![*place]);
-            }
-            prop_assert_eq!(copied.len(), map.len());
+            shared.into_iter().try_for_each(|(index, map)| agrees(index, &map))?;
+            agrees(index, &map)?;
         }
+    }
+
+    fn agrees(index: VoterIndex, map: &HashMap<u64, Position>) -> Result<(), TestCaseError> {
+        for (voter, place) in map {
+            prop_assert_eq!(index.candidates(fingerprint(*voter)).next(), Some(*place));
+        }
+        prop_assert_eq!(index.len(), map.len());
+        let copied = copied(index);
+        for (voter, place) in map {
+            let found: Vec<_> = copied.candidates(fingerprint(*voter)).collect();
+            prop_assert_eq!(found, vec![*place]);
+        }
+        prop_assert_eq!(copied.len(), map.len());
+        Ok(())
     }
 }

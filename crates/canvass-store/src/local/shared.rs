@@ -160,13 +160,18 @@ pub(super) struct PollCell {
 }
 
 /// Where a poll's records lie.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Voters {
     pub(super) index: VoterIndex,
     pub(super) places: Places,
 }
 
 impl Voters {
+    /// The same, sharing what takes memory.
+    pub(super) fn share(&mut self) -> Self {
+        Self { index: self.index.share(), places: self.places.clone() }
+    }
+
     /// Forgets whose records these are, which rise.
     pub(super) fn forget(&mut self, records: &[Sequence]) {
         let places: Vec<_> = records.iter().filter_map(|sequence| self.places.get(*sequence)).collect();
