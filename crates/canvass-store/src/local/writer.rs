@@ -43,10 +43,6 @@ use crate::{
 /// How long an idle writer sleeps at most before it looks at the clock again: a clock may jump.
 const NAP_MAX: Duration = Duration::from_secs(1);
 
-/// Requests below which the writer lets other threads that are ready go first: where all cores are busy, what they are
-/// about to ask for then shares the sync; where they are not, nobody waits.
-const SMALL_COMMIT: usize = 128;
-
 /// Something for the writer to do.
 pub(super) enum Work {
     Votes {
@@ -169,11 +165,6 @@ impl Queue {
         let mut line = self.line.lock();
         if line.work.is_empty() {
             self.arrived.wait_for(&mut line, nap);
-        }
-        if line.work.len() < SMALL_COMMIT {
-            drop(line);
-            std::thread::yield_now();
-            line = self.line.lock();
         }
         let mut votes = 0;
         while votes < COMMIT_VOTES_MAX
