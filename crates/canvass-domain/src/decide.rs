@@ -37,6 +37,8 @@ pub enum PollCommand {
     EraseVoter(Vec<Sequence>),
     /// Tell that nothing of all the records that were being erased so is left; the engine has seen to it.
     FinishVoterErasure(Vec<Sequence>),
+    /// Tell that nothing is left of one voter of a poll that is over, on an engine that erases in this very step.
+    TellVoterErased,
     /// Remove a draft or an archived poll.
     Delete,
     /// Add an option that a voter wrote in.
@@ -135,14 +137,17 @@ pub fn decide_poll(
         }
         PollCommand::Certify => step(&[Status::Closed], Status::Certified, Step::Certified, "certified"),
         PollCommand::Archive => step(&[Status::Certified], Status::Archived, Step::Archived, "archived"),
-        PollCommand::Erase if !poll.personal_data.is_kept() => Ok(None),
-        PollCommand::Erase if !poll.status.is_over() => Err(Refusal::wrong_status(poll, "erased")),
+        PollCommand::Erase | PollCommand::TellVoterErased if !poll.personal_data.is_kept() => Ok(None),
+        PollCommand::Erase | PollCommand::TellVoterErased if !poll.status.is_over() => {
+            Err(Refusal::wrong_status(poll, "erased"))
+        }
         PollCommand::Erase => Ok(Some((Step::ErasureBegun, told(poll, PersonalData::Erasing, now)))),
         PollCommand::FinishErasure if poll.personal_data == PersonalData::Erasing => {
             Ok(Some((Step::Erased, told(poll, PersonalData::Erased, now))))
         }
         PollCommand::FinishErasure => Ok(None),
         PollCommand::EraseVoter(records) => erase_voter(poll, records, now),
+        PollCommand::TellVoterErased => Ok(Some((Step::VoterErased, changed(poll.clone(), now)))),
         PollCommand::FinishVoterErasure(records) => Ok(finish_voter_erasure(poll, records, now)),
         PollCommand::Delete => match poll.status {
             Status::Draft | Status::Archived => Ok(Some((Step::Deleted, changed(poll.clone(), now)))),

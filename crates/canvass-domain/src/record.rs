@@ -200,6 +200,26 @@ impl VoteRecord {
         Some(Marked { ballot: ballot.clone(), weight: *weight, answers })
     }
 
+    /// The record's body and its personal part, to be written anew in another ledger: with the hash of the personal part
+    /// as it is written now, which may be shorter than it was; the hash of an erased one stays.
+    pub fn written_anew(&self, place: Place) -> (Vec<u8>, Vec<u8>) {
+        let mut personal = Vec::new();
+        self.personal.iter().for_each(|part| part.encode(&mut personal));
+        let personal_hash = self.personal.as_ref().map_or(self.personal_hash, |_| Personal::hash(&personal));
+        let parts = VoteBody {
+            vote_id: self.vote_id,
+            operation: self.operation,
+            previous: self.previous,
+            revision: self.revision,
+            personal_hash: &personal_hash,
+            added: self.added.as_ref().map(|(ballot, weight)| (ballot, *weight)),
+            removed: self.removed.as_ref().map(|(ballot, weight)| (ballot, *weight)),
+        };
+        let mut body = Vec::new();
+        encode_vote(&mut body, place, &parts);
+        (body, personal)
+    }
+
     /// The vote that the record tells of; none if its personal part is erased.
     pub fn stored(&self, place: Place) -> Option<StoredVote> {
         let personal = self.personal.as_ref()?;

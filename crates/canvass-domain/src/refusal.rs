@@ -84,11 +84,6 @@ pub enum Refusal {
     /// sees this.
     #[error("the poll's options changed while the ballot was read")]
     FormChanged,
-    /// The engine names votes by their voters, and cannot overwrite that.
-    #[error(
-        "this server keeps its polls in DynamoDB, whose items are named by the voter and cannot be renamed"
-    )]
-    NotErasable,
     /// The poll holds as many one-time codes as it can.
     #[error("a poll holds at most {} codes", crate::limits::CODES_POLL_MAX)]
     TooManyCodes,

@@ -24,7 +24,8 @@ const FORGOTTEN_LOOKED_FOR: Duration = Duration::from_hours(1);
 pub struct StreamItem {
     /// Its place in its shard: decimal digits.
     pub place: String,
-    /// Whether it tells of a new item. Only those are votes: nothing that is erased or expires later changes a count.
+    /// Whether it tells of a new item without the attribute `m`. Only those are votes: nothing that is erased, and so
+    /// written anew without its voter, or expires later changes a count.
     pub is_new: bool,
     /// The item's partition key.
     pub partition: Option<String>,

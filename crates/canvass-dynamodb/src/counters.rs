@@ -18,6 +18,8 @@ use crate::{
 
 /// What stands before a shard's name.
 const CHECKPOINT: &str = "ck#";
+/// What says that a part keeps no figures any more.
+const ERASED: &str = "erased";
 
 /// What a part's item is sorted under.
 pub(crate) fn part_sort(id: PartId) -> String {
@@ -55,6 +57,9 @@ impl Counters {
             item.insert("at".to_owned(), number(self.updated_at.microseconds()));
             item.insert("ballots".to_owned(), AttributeValue::Bool(self.logs_ballots));
         }
+        if self.is_erased {
+            item.insert(ERASED.to_owned(), AttributeValue::Bool(true));
+        }
         let figures = self.figures.iter().map(|(name, figure)| (name.clone(), number(figure)));
         let checkpoints = self.checkpoints.iter();
         let checkpoints =
@@ -68,6 +73,7 @@ impl Counters {
         for (name, value) in item {
             match (name.as_str(), name.strip_prefix(CHECKPOINT), value) {
                 (PARTITION | SORT | "n", ..) => {}
+                (ERASED, ..) => counters.is_erased = true,
                 ("e", ..) => counters.events = whole(item, "e")?,
                 ("at", ..) => counters.updated_at = Timestamp::from_microseconds(whole(item, "at")?),
                 ("ballots", ..) => counters.logs_ballots = value.as_bool().is_ok_and(|logs| *logs),

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
     types::{AttributeValue, Put, TransactWriteItem},
 };
-use canvass_domain::{PollId, Refusal, Timestamp, decide, record::hexadecimal};
+use canvass_domain::{PollId, Refusal, Timestamp, decide, poll::PersonalData, record::hexadecimal};
 use canvass_store::{StoreError, local::Clock};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
@@ -66,7 +66,7 @@ fn shared(turns: &Turns, poll: &PollId) -> Arc<tokio::sync::Mutex<()>> {
 }
 
 /// What a range of sort keys begins and ends with that holds all of them.
-pub(crate) const ALL: [&str; 2] = [" ", "\u{10ffff}"];
+pub(crate) const ALL: [&str; 2] = ["\u{1}", "\u{10ffff}"];
 
 /// Figures for metrics.
 #[derive(Default)]
@@ -174,7 +174,11 @@ impl Engine {
 
     /// Writes all of these or none. Sent again, it is done once: a transaction has a name of its own.
     pub(crate) async fn transact(&self, puts: Vec<Put>) -> Result<Written, StoreError> {
-        let items = puts.into_iter().map(|put| TransactWriteItem::builder().put(put).build()).collect();
+        self.transact_steps(puts.into_iter().map(put_step).collect()).await
+    }
+
+    /// The same for all that a transaction can do.
+    pub(crate) async fn transact_steps(&self, items: Vec<TransactWriteItem>) -> Result<Written, StoreError> {
         // DynamoDB takes 36 bytes for a name.
         let name: String = self.unique().chars().rev().take(36).collect();
         let request = self
@@ -268,8 +272,8 @@ impl Engine {
         }
     }
 
-    /// Takes the steps of all polls that time has made due.
-    pub(crate) async fn take_due_steps(&self) -> Result<(), StoreError> {
+    /// Takes the steps of all polls that time has made due, and tells which polls are being erased.
+    pub(crate) async fn take_due_steps(&self) -> Result<Vec<PollId>, StoreError> {
         let request = self
             .clients
             .tables
@@ -285,13 +289,16 @@ impl Engine {
         let ids = due.iter().filter_map(|item| {
             crate::items::text(item, crate::tables::PARTITION).ok()?.strip_prefix("poll#")?.parse().ok()
         });
-        futures_util::future::join_all(ids.map(|id: PollId| async move {
-            if let Err(error) = self.take_due(&id).await {
-                tracing::warn!(%error, poll = %id, "a poll's scheduled step was not taken");
+        let erasing = futures_util::future::join_all(ids.map(|id: PollId| async move {
+            match self.take_due(&id).await {
+                Ok(head) => (head.poll.personal_data == PersonalData::Erasing).then_some(id),
+                Err(error) => {
+                    tracing::warn!(%error, poll = %id, "a poll's scheduled step was not taken");
+                    None
+                }
             }
-        }))
-        .await;
-        Ok(())
+        }));
+        Ok(erasing.await.into_iter().flatten().collect())
     }
 
     /// Takes the steps of one poll that time has made due.
@@ -305,6 +312,11 @@ impl Engine {
     pub(crate) fn is_due(&self, head: &Head) -> bool {
         !decide::decide_due(&head.poll, self.now().max(head.latest)).is_empty()
     }
+}
+
+/// A write as a part of a transaction.
+pub(crate) fn put_step(put: Put) -> TransactWriteItem {
+    TransactWriteItem::builder().put(put).build()
 }
 
 /// Whether a conditional write was done.

@@ -115,6 +115,9 @@ pub(crate) struct Counters {
     pub(crate) updated_at: Timestamp,
     /// Of the counts: whether the poll's method needs the ballots.
     pub(crate) logs_ballots: bool,
+    /// Of the dimensions: whether what votes tell of persons is erased, and none of it is kept any more, however late the
+    /// stream tells of it.
+    pub(crate) is_erased: bool,
     /// The figures.
     pub(crate) figures: Figures,
     /// How far each shard is folded in.
@@ -140,7 +143,9 @@ impl Update {
             if known.is_some_and(|known| !change.checkpoint.is_after(&Checkpoint(known.clone()))) {
                 continue;
             }
-            parts::apply(id, &mut counters.figures, &change.differences);
+            if !counters.is_erased {
+                parts::apply(id, &mut counters.figures, &change.differences);
+            }
             counters.records += 1;
             counters.updated_at = counters.updated_at.max(change.at);
             counters.checkpoints.insert(change.shard, change.checkpoint.0);

@@ -4,7 +4,8 @@ use std::{fmt, hash::Hasher as _, sync::Arc};
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use canvass_domain::{
-    Invalid, Poll, PollId, Refusal, Sequence, Timestamp, VoterId,
+    Invalid, Poll, PollId, Refusal, Sequence, Timestamp, VoteId, VoterId,
+    poll::PersonalData,
     record::{self, Entry, Kind, Place, Record, VoteRecord},
     vote::StoredVote,
 };
@@ -100,7 +101,10 @@ impl Head {
         }
         item.insert("status".to_owned(), string(self.poll.status.name()));
         item.insert("age".to_owned(), string(format!("{age:020}#{}", self.key.id)));
-        if let Some(due) = self.poll.next_due() {
+        // A poll that is being erased is due until it is erased.
+        let is_erasing = self.poll.personal_data == PersonalData::Erasing;
+        let due = self.poll.next_due().or(is_erasing.then_some(self.poll.updated_at));
+        if let Some(due) = due {
             item.insert("due-kind".to_owned(), string("due"));
             item.insert("due".to_owned(), number(due.microseconds()));
         }
@@ -127,8 +131,17 @@ impl Head {
 
     /// The partition of a voter's votes.
     pub(crate) fn bucket_of(&self, voter: &VoterId) -> String {
+        self.bucket_of_bytes(voter.as_str().as_bytes())
+    }
+
+    /// The partition of an erased vote, which tells nothing of the one that it had.
+    pub(crate) fn bucket_of_erased(&self, vote: VoteId) -> String {
+        self.bucket_of_bytes(vote.as_bytes())
+    }
+
+    fn bucket_of_bytes(&self, bytes: &[u8]) -> String {
         let mut hasher = SipHasher13::new();
-        hasher.write(voter.as_str().as_bytes());
+        hasher.write(bytes);
         let bucket = hasher.finish() % u64::from(self.buckets.max(1));
         self.key.bucket(u32::try_from(bucket).unwrap_or(0))
     }
@@ -147,6 +160,18 @@ pub(crate) fn vote_sort(voter: &VoterId, revision: u32) -> String {
     format!("{}{AFTER_VOTER}{revision:04}", voter.as_str())
 }
 
+/// What a vote is sorted under whose voter is erased: no voter's id begins so, and it is named by nothing that tells of
+/// one.
+pub(crate) fn erased_sort(vote: VoteId, revision: u32) -> String {
+    format!("{AFTER_VOTER}{vote}{AFTER_VOTER}{revision:04}")
+}
+
+/// Between these lie the votes of a bucket whose voters are known, since a voter's id holds no control character.
+pub(crate) const VOTERS: [&str; 2] = [" ", "\u{10ffff}"];
+
+/// The attribute of a vote that was written anew without its voter: it was counted under its first key.
+pub(crate) const MOVED: &str = "m";
+
 /// A vote's item as it is read back.
 #[derive(Clone, Debug)]
 pub(crate) struct VoteItem {
@@ -157,14 +182,21 @@ pub(crate) struct VoteItem {
 }
 
 impl VoteItem {
-    pub(crate) fn encode(partition: &str, sort: &str, events: u64, body: Vec<u8>, personal: Vec<u8>) -> Item {
-        Item::from([
+    /// The item of a vote; without a personal part, of one whose voter is erased.
+    pub(crate) fn encode(
+        partition: &str,
+        sort: &str,
+        events: u64,
+        body: Vec<u8>,
+        personal: Option<Vec<u8>>,
+    ) -> Item {
+        let item = Item::from([
             (PARTITION.to_owned(), string(partition)),
             (SORT.to_owned(), string(sort)),
             ("e".to_owned(), number(events)),
-            ("b".to_owned(), AttributeValue::B(Blob::new(body))),
-            ("p".to_owned(), AttributeValue::B(Blob::new(personal))),
-        ])
+            ("b".to_owned(), blob(body)),
+        ]);
+        item.into_iter().chain(personal.map(|part| ("p".to_owned(), blob(part)))).collect()
     }
 
     pub(crate) fn decode(item: &Item) -> Result<Self, StoreError> {

@@ -9,6 +9,7 @@ mod client;
 mod codes;
 mod counters;
 mod engine;
+mod erasing;
 mod folding;
 mod items;
 mod limits;

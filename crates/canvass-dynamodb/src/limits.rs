@@ -6,6 +6,9 @@ use std::time::Duration;
 pub(crate) const BUCKETS: u32 = 16;
 /// Voters whose votes are with DynamoDB at once; others wait.
 pub(crate) const WRITES_AT_ONCE_MAX: usize = 64;
+/// Votes that are erased in one transaction. Each is two of the hundred steps that it may have, and the items of both
+/// must fit in 4 MB.
+pub(crate) const ERASED_AT_ONCE_MAX: i32 = 25;
 /// Buckets of a poll that are read at once.
 pub(crate) const BUCKETS_READ_AT_ONCE_MAX: usize = 4;
 /// Bytes of a poll's JSON: it must fit an item of 400 KB beside its names.

@@ -7,9 +7,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use canvass_domain::{
-    Poll, PollId, Sequence, Timestamp, VoterId,
-    poll::Revote,
-    record::{self, CodesAdded, Entry, Kind, Place, Record, VoteRecord},
+    Poll, PollId, Refusal, Sequence, Timestamp, VoteId, VoterId,
+    poll::{PersonalData, Revote},
+    record::{self, CodesAdded, Entry, Kind, Place, Record, Step, VoteRecord},
 };
 use canvass_store::{RecordPage, RecordedEntry, StoreError, limits::RECORDS_PAGE};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -21,7 +21,7 @@ use crate::{
     client::Item,
     engine::{ALL, Engine},
     items::{Head, PollKey, VoteItem, bytes, damaged, text, whole},
-    limits::{BUCKETS_READ_AT_ONCE_MAX, LISTING_KEPT, LISTINGS_MAX},
+    limits::{BUCKETS_READ_AT_ONCE_MAX, CONFLICTS_MAX, LISTING_KEPT, LISTINGS_MAX},
     polls::event_sort,
 };
 
@@ -43,6 +43,8 @@ struct Listing {
     voters: HashMap<VoterId, Vec<Sequence>>,
     /// Of the other polls: who has voted.
     once: FxHashSet<VoterId>,
+    /// Records whose voters are erased, by what names them instead.
+    erased: FxHashMap<(VoteId, u32), Sequence>,
 }
 
 /// A record that has no number yet.
@@ -68,6 +70,11 @@ impl Listings {
         Arc::clone(&kept.listing)
     }
 
+    /// Forgets a poll's listing, which tells of voters that were erased since.
+    pub(crate) fn forget(&self, key: &PollKey) {
+        self.0.lock().remove(key);
+    }
+
     /// Gives back the memory of listings that nobody asks for.
     pub(crate) fn sweep(&self) {
         self.0.lock().retain(|_, kept| kept.asked_at.elapsed() < LISTING_KEPT);
@@ -81,7 +88,7 @@ impl Engine {
         let listing = self.listings.of(&head.key);
         let mut listing = listing.lock().await;
         if after == Sequence(0) || listing.entries.is_empty() {
-            self.read_records(&head, &mut listing).await?;
+            self.read_records(&head.key, &mut listing).await?;
         }
         let from = usize::try_from(after.0).unwrap_or(usize::MAX).min(listing.entries.len());
         let page = listing.entries[from..].iter().take(RECORDS_PAGE);
@@ -89,7 +96,36 @@ impl Engine {
         Ok(RecordPage { entries: entries.collect() })
     }
 
-    async fn read_records(&self, head: &Head, listing: &mut Listing) -> Result<(), StoreError> {
+    /// Reads the records that are not listed yet. While votes are written anew without their voters, one may be read
+    /// twice or not at all: then they are read again, or not before all of them are.
+    async fn read_records(&self, key: &PollKey, listing: &mut Listing) -> Result<(), StoreError> {
+        for _ in 0..CONFLICTS_MAX {
+            let head = self.fresh_head(&key.id).await?;
+            if head.key != *key {
+                return Err(Refusal::PollNotFound.into());
+            }
+            if head.poll.personal_data == PersonalData::Erasing {
+                return Err(StoreError::busy("the poll's voters are being erased"));
+            }
+            let (found, events) = self.read_unlisted(&head, listing).await?;
+            let seen = if listing.entries.is_empty() { head.events } else { listing.events };
+            let is_outdated = events.iter().any(|(number, event)| *number > seen && tells_of_erasure(event));
+            if is_outdated {
+                *listing = Listing::default();
+                continue;
+            }
+            listing.take(&head, found, events);
+            return Ok(());
+        }
+        Err(StoreError::busy("voters are being erased all the time"))
+    }
+
+    /// Votes that are not listed, and events with their numbers.
+    async fn read_unlisted(
+        &self,
+        head: &Head,
+        listing: &Listing,
+    ) -> Result<(Vec<Found>, Vec<(u64, Entry)>), StoreError> {
         // Votes first: the event that a vote was decided after is there when the vote is.
         let buckets = stream::iter(0..head.buckets)
             .map(|bucket| self.query(&self.names.votes, head.key.bucket(bucket), ALL))
@@ -109,16 +145,12 @@ impl Engine {
                 }
             }
         }
-        let first = event_sort(listing.events + 1);
+        let (first, mut events) = (event_sort(listing.events + 1), Vec::new());
         for item in self.query(&self.names.main, head.key.events(), [&first, "event#~"]).await? {
-            listing.events += 1;
-            let entry = self.event(&head.key, &item).await?;
-            found.push(Found { events: listing.events, rank: 0, at: entry.place.at, record: entry.record });
+            let number = listing.events + 1 + events.len() as u64;
+            events.push((number, self.event(&head.key, &item).await?));
         }
-        // Of one voter's records in the same moment the revision tells which came first.
-        found.sort_by_key(|found| (found.at, found.events, found.rank, revision(&found.record)));
-        found.into_iter().for_each(|found| listing.push(head, found));
-        Ok(())
+        Ok((found, events))
     }
 
     async fn event(&self, key: &PollKey, item: &Item) -> Result<Entry, StoreError> {
@@ -133,6 +165,11 @@ impl Engine {
     }
 }
 
+fn tells_of_erasure(event: &Entry) -> bool {
+    let Record::Poll(event) = &event.record else { return false };
+    matches!(event.step, Step::ErasureBegun | Step::Erased | Step::VoterErased)
+}
+
 fn revision(record: &Record) -> u32 {
     match record {
         Record::Vote(vote) => vote.revision,
@@ -141,9 +178,27 @@ fn revision(record: &Record) -> u32 {
 }
 
 impl Listing {
+    /// Notes a vote's record, and tells which one it replaces.
+    fn follow(&mut self, poll: &Poll, vote: &VoteRecord, sequence: Sequence) -> Option<Sequence> {
+        let Some(personal) = &vote.personal else {
+            self.erased.insert((vote.vote_id, vote.revision), sequence);
+            return self.erased.get(&(vote.vote_id, vote.revision.checked_sub(1)?)).copied();
+        };
+        if poll.revote == Revote::Never {
+            self.once.insert(personal.voter.clone());
+            return None;
+        }
+        let before = self.voters.entry(personal.voter.clone()).or_default();
+        let previous = before.last().copied();
+        before.push(sequence);
+        previous
+    }
+
     /// Whether a vote's record has no number yet.
     fn lacks(&self, poll: &Poll, vote: &VoteRecord) -> bool {
-        let Some(personal) = &vote.personal else { return true };
+        let Some(personal) = &vote.personal else {
+            return !self.erased.contains_key(&(vote.vote_id, vote.revision));
+        };
         if poll.revote == Revote::Never {
             return !self.once.contains(&personal.voter);
         }
@@ -151,19 +206,21 @@ impl Listing {
         vote.revision as usize >= known
     }
 
+    fn take(&mut self, head: &Head, mut found: Vec<Found>, events: Vec<(u64, Entry)>) {
+        for (number, event) in events {
+            self.events = number;
+            found.push(Found { events: number, rank: 0, at: event.place.at, record: event.record });
+        }
+        // Of one voter's records in the same moment the revision tells which came first.
+        found.sort_by_key(|found| (found.at, found.events, found.rank, revision(&found.record)));
+        found.into_iter().for_each(|found| self.push(head, found));
+    }
+
     fn push(&mut self, head: &Head, found: Found) {
         let sequence = Sequence(self.entries.len() as u64 + 1);
         let mut record = found.record;
-        if let Record::Vote(vote) = &mut record
-            && let Some(personal) = &vote.personal
-        {
-            if head.poll.revote == Revote::Never {
-                self.once.insert(personal.voter.clone());
-            } else {
-                let before = self.voters.entry(personal.voter.clone()).or_default();
-                vote.previous = before.last().copied();
-                before.push(sequence);
-            }
+        if let Record::Vote(vote) = &mut record {
+            vote.previous = self.follow(&head.poll, vote, sequence);
         }
         let place = Place { poll: head.key.life, sequence, at: found.at };
         self.entries.push(Entry { place, record });

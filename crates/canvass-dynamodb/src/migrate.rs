@@ -93,11 +93,11 @@ pub async fn carry_in(
         Ok((contents, source))
     })
     .await?;
-    if source.erased > 0 {
-        return Err(MigrateError::Impossible(format!(
-            "{} votes have lost their personal part, and the tables name votes by their voter",
-            source.erased
-        )));
+    if let Some(poll) = source.newest().find(|poll| !poll.head.poll.erasing_records.is_empty()) {
+        let id = &poll.head.key.id;
+        let text =
+            format!("a voter of the poll {id} is being erased: start a server on the directory to finish it");
+        return Err(MigrateError::Impossible(text));
     }
     let clients = Clients::new(&options).await;
     let names = Names::new(&options.table_prefix);

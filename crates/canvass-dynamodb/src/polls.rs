@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::types::Put;
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use canvass_domain::{
     Poll, PollId, Refusal, Sequence, Timestamp,
     code::CodeHash,
@@ -20,7 +20,8 @@ use tokio::time::Instant;
 
 use crate::{
     client::Item,
-    engine::{Engine, Written, pause},
+    counters::part_sort,
+    engine::{Engine, Written, pause, put_step},
     folding::Counters,
     items::{Head, PollKey, blob, key, number, string},
     limits::{BUCKETS, CLOCKS_APART_SECONDS_MAX, CONFLICTS_MAX, FENCE_LEFT},
@@ -48,7 +49,7 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    fn step(step: Step, poll: Poll, codes: usize, actor: &str) -> Self {
+    pub(crate) fn step(step: Step, poll: Poll, codes: usize, actor: &str) -> Self {
         let poll = Arc::new(poll);
         let event =
             PollEvent { step, actor: actor.to_owned(), poll: Poll::clone(&poll), chain: String::new() };
@@ -106,7 +107,7 @@ impl Engine {
             fence: None,
         };
         let events = steps.into_iter().map(|(step, poll)| Event::step(step, poll, 0, actor)).collect();
-        match self.commit(&empty, before.as_deref(), events, now).await? {
+        match self.commit(&empty, before.as_deref(), events, Vec::new(), now).await? {
             Some(head) => Ok(Arc::clone(&head.poll)),
             None => Err(Refusal::PollExists.into()),
         }
@@ -119,9 +120,6 @@ impl Engine {
         expected: Option<u64>,
         actor: &str,
     ) -> Result<Arc<Poll>, StoreError> {
-        if matches!(command, PollCommand::Erase) {
-            return Err(Refusal::NotErasable.into());
-        }
         let turn = self.turn(id);
         let _turn = turn.lock().await;
         for _ in 0..CONFLICTS_MAX {
@@ -137,10 +135,11 @@ impl Engine {
                     return decided.map(|_| Arc::clone(&fenced.poll));
                 };
                 let event = Event::step(step, poll, fenced.codes, actor);
-                self.commit(&fenced, Some(&fenced), vec![event], self.now().max(fenced.latest)).await?
+                self.commit(&fenced, Some(&fenced), vec![event], Vec::new(), self.now().max(fenced.latest))
+                    .await?
             } else {
                 let event = Event::step(step, poll, head.codes, actor);
-                self.commit(&head, Some(&head), vec![event], now).await?
+                self.commit(&head, Some(&head), vec![event], Vec::new(), now).await?
             };
             if let Some(head) = changed {
                 return Ok(Arc::clone(&head.poll));
@@ -149,7 +148,7 @@ impl Engine {
         Err(StoreError::busy("others change the poll all the time"))
     }
 
-    async fn decide(
+    pub(crate) async fn decide(
         &self,
         head: &Head,
         command: &PollCommand,
@@ -179,7 +178,7 @@ impl Engine {
                 head
             };
             let events = due.into_iter().map(|(step, poll)| Event::step(step, poll, base.codes, "schedule"));
-            if let Some(head) = self.commit(&base, Some(&base), events.collect(), now).await? {
+            if let Some(head) = self.commit(&base, Some(&base), events.collect(), Vec::new(), now).await? {
                 return Ok(head);
             }
         }
@@ -245,13 +244,15 @@ impl Engine {
         Ok(put.build().expect("a table and an item are given"))
     }
 
-    /// Writes events, the poll that they lead to, and their place in the counts. None if the poll was changed
-    /// meanwhile; a stream that is folded in at the same time only takes another try.
-    async fn commit(
+    /// Writes events, the poll that they lead to, their place in the counts, and what belongs to them. None if the poll
+    /// was changed meanwhile; a stream that is folded in at the same time only takes another try, but where something
+    /// belongs to the events, which that may have changed.
+    pub(crate) async fn commit(
         &self,
         from: &Head,
         before: Option<&Head>,
         events: Vec<Event>,
+        with: Vec<TransactWriteItem>,
         now: Timestamp,
     ) -> Result<Option<Arc<Head>>, StoreError> {
         for _ in 0..CONFLICTS_MAX {
@@ -280,7 +281,8 @@ impl Engine {
                 ),
             ];
             puts.extend(items.into_iter().map(put_event));
-            if self.transact(puts).await? == Written::Done {
+            let steps = puts.into_iter().map(put_step).chain(with.iter().cloned());
+            if self.transact_steps(steps.collect()).await? == Written::Done {
                 let head = Arc::new(head);
                 self.remember(&head, Instant::now());
                 self.tallies.forget(&head.key.id);
@@ -291,7 +293,7 @@ impl Engine {
             }
             let current = self.read_head(&from.key.id).await?;
             let state = |head: &Head| (head.key.life, head.events, head.fence.clone());
-            if current.as_deref().map(state) != before.map(state) {
+            if !with.is_empty() || current.as_deref().map(state) != before.map(state) {
                 return Ok(None);
             }
             pause().await;
@@ -300,7 +302,16 @@ impl Engine {
     }
 
     pub(crate) async fn read_counts(&self, poll: &PollKey) -> Result<Option<Counters>, StoreError> {
-        let item = self.get(&self.names.tally, poll.to_string(), "counts").await?;
+        self.read_part(poll, PartId::Counts).await
+    }
+
+    /// A part of a poll's tally.
+    pub(crate) async fn read_part(
+        &self,
+        poll: &PollKey,
+        part: PartId,
+    ) -> Result<Option<Counters>, StoreError> {
+        let item = self.get(&self.names.tally, poll.to_string(), part_sort(part)).await?;
         item.as_ref().map(Counters::decode).transpose()
     }
 
@@ -355,7 +366,7 @@ impl Engine {
                 codes: head.codes + hashes.len(),
                 is_gone: false,
             };
-            if self.commit(&head, Some(&head), vec![event], now).await?.is_some() {
+            if self.commit(&head, Some(&head), vec![event], Vec::new(), now).await?.is_some() {
                 return Ok(());
             }
         }

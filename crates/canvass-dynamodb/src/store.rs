@@ -9,7 +9,7 @@ use std::{
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use canvass_domain::{
-    Poll, PollId, Profile, Refusal, Sequence, VoterId,
+    Poll, PollId, Profile, Sequence, VoterId,
     code::CodeHash,
     decide::PollCommand,
     key::Key,
@@ -93,7 +93,21 @@ impl DynamoStore {
     /// # Errors
     /// DynamoDB does not say which are due. A step that is not taken is tried again by the next call.
     pub async fn take_due_steps(&self) -> Result<(), StoreError> {
-        self.run(|engine| async move { engine.take_due_steps().await }).await
+        self.run(|engine| async move { engine.take_due_steps().await.map(|_| ()) }).await
+    }
+
+    /// Erases all polls that are being erased, one after the other: for functions, where nothing does it beside.
+    ///
+    /// # Errors
+    /// DynamoDB cannot be read or written. What was erased is, and the next call does the rest.
+    pub async fn finish_erasures(&self) -> Result<(), StoreError> {
+        self.run(|engine| async move {
+            for poll in engine.take_due_steps().await? {
+                engine.erase_poll(&poll).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Gives back the lease on the stream, so that another server can go on with the tally at once.
@@ -115,14 +129,31 @@ impl DynamoStore {
     }
 }
 
-/// Takes the steps that time makes due, and gives memory back.
+/// Takes the steps that time makes due, erases the polls that are to be erased, and gives memory back. Of several
+/// servers the one that folds the stream erases, one poll after the other.
 async fn keep_time(engine: Arc<Engine>) {
+    let mut erasing = JoinSet::new();
     loop {
-        if let Err(error) = engine.take_due_steps().await {
-            tracing::warn!(%error, "scheduled steps were not looked for");
+        match engine.take_due_steps().await {
+            Ok(polls) => {
+                while erasing.try_join_next().is_some() {}
+                let is_mine = erasing.is_empty() && engine.figures.is_folding.load(Ordering::Relaxed);
+                if let Some(poll) = polls.into_iter().next().filter(|_| is_mine) {
+                    erasing.spawn(erase(Arc::clone(&engine), poll));
+                }
+            }
+            Err(error) => tracing::warn!(%error, "scheduled steps were not looked for"),
         }
         engine.listings.sweep();
         tokio::time::sleep(engine.options.poll_age_max).await;
+    }
+}
+
+async fn erase(engine: Arc<Engine>, poll: PollId) {
+    match engine.erase_poll(&poll).await {
+        // A poll that is gone is not erased any more.
+        Ok(()) | Err(StoreError::Refused(_)) => {}
+        Err(error) => tracing::warn!(%error, %poll, "a poll was not erased; it is tried again"),
     }
 }
 
@@ -211,8 +242,9 @@ impl Store for DynamoStore {
         self.run(|engine| async move { engine.read_vote(&poll, &voter).await })
     }
 
-    fn erase_voter<'a>(&'a self, _: &'a PollId, _: &'a VoterId, _: &'a str) -> Pending<'a, u64> {
-        Box::pin(std::future::ready(Err(Refusal::NotErasable.into())))
+    fn erase_voter<'a>(&'a self, poll: &'a PollId, voter: &'a VoterId, actor: &'a str) -> Pending<'a, u64> {
+        let (poll, voter, actor) = (poll.clone(), voter.clone(), actor.to_owned());
+        self.run(|engine| async move { engine.erase_voter(&poll, &voter, &actor).await })
     }
 
     fn tally<'a>(&'a self, poll: &'a PollId) -> Pending<'a, Snapshot> {
@@ -245,6 +277,24 @@ impl Store for DynamoStore {
 
     fn setting(&self, setting: Setting) -> Pending<'_, String> {
         self.run(|engine| async move { engine.setting(setting).await })
+    }
+
+    fn read_setting<'a>(&'a self, name: &'a str) -> Pending<'a, Option<String>> {
+        let name = name.to_owned();
+        self.run(|engine| async move {
+            let item = engine.get(&engine.names.main, "settings", name).await?;
+            let value = item.map(|item| text(&item, "value").map(str::to_owned)).transpose()?;
+            // An empty one was removed.
+            Ok(value.filter(|value| !value.is_empty()))
+        })
+    }
+
+    fn put_setting(&self, setting: Setting) -> Pending<'_, ()> {
+        self.run(|engine| async move {
+            let mut item = key("settings", setting.name);
+            item.insert("value".to_owned(), string(setting.value));
+            engine.put_plain(item).await
+        })
     }
 
     #[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]

@@ -21,7 +21,7 @@ use crate::{
     client::{Failed, Item},
     engine::Engine,
     folding::Streamed,
-    items::{key, number, string},
+    items::{MOVED, key, number, string},
     limits::{
         CHECKPOINTS_KEPT_SECONDS, SHARDS_LOOKED_FOR, STREAM_READS_MAX, STREAM_RECORDS_MAX, WRITES_AT_ONCE_MAX,
     },
@@ -209,7 +209,7 @@ impl Task {
             let Some(image) = record.dynamodb else { continue };
             let place = image.sequence_number.clone();
             // Only a new item is a vote: nothing that is erased or expires later changes a count.
-            if record.event_name == Some(OperationType::Insert) {
+            if record.event_name == Some(OperationType::Insert) && !is_moved(&image) {
                 match streamed(&batch.shard, &image) {
                     Some(vote) => batch.records.push(vote),
                     None => self.count_unreadable(&batch.shard),
@@ -401,6 +401,10 @@ fn places(item: &Item) -> BTreeMap<String, Progress> {
 /// A shard's name without what all have in common.
 pub(crate) fn short(shard: &str) -> &str {
     shard.strip_prefix("shardId-").unwrap_or(shard)
+}
+
+fn is_moved(image: &aws_sdk_dynamodbstreams::types::StreamRecord) -> bool {
+    image.new_image.as_ref().is_some_and(|new| new.contains_key(MOVED))
 }
 
 fn streamed(shard: &str, image: &aws_sdk_dynamodbstreams::types::StreamRecord) -> Option<Streamed> {

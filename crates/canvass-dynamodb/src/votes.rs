@@ -185,7 +185,7 @@ impl Engine {
             &vote_sort(&command.voter, revision),
             head.events,
             body,
-            personal,
+            Some(personal),
         );
         let request = self
             .clients

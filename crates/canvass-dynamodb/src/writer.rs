@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     client::Failed,
-    counters::{part_sort, put_log},
+    counters::put_log,
     engine::{Engine, Written, pause},
     folding::{Counters, Streamed, Update, fold},
     items::PollKey,
@@ -95,7 +95,7 @@ impl Writer {
     ) -> Result<((PollKey, PartId), Counters), Cut> {
         let mut before = match known {
             Some(known) => Some(known),
-            None => self.read_part(&poll, part).await?,
+            None => self.engine.read_part(&poll, part).await?,
         };
         let mut tries = 0;
         while !update.is_done() {
@@ -130,16 +130,11 @@ impl Writer {
                         return Err(Cut::Lost);
                     }
                     pause().await;
-                    before = self.read_part(&poll, part).await?;
+                    before = self.engine.read_part(&poll, part).await?;
                 }
             }
         }
         Ok(((poll, part), before.unwrap_or_default()))
-    }
-
-    async fn read_part(&self, poll: &PollKey, part: PartId) -> Result<Option<Counters>, StoreError> {
-        let item = self.engine.get(&self.engine.names.tally, poll.to_string(), part_sort(part)).await?;
-        item.as_ref().map(Counters::decode).transpose()
     }
 
     async fn put_counters(&self, put: aws_sdk_dynamodb::types::Put) -> Result<Written, StoreError> {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use canvass_domain::{PollId, Timestamp};
 use canvass_dynamodb::DynamoStore;
 use canvass_export::{Access, Exporter, ExporterOptions, Retention, Schedule, Turn, Voters};
-use canvass_server::{App, Edge as _, Recounted, Settings, SystemEdge};
+use canvass_server::{App, Edge as _, Recounted, Settings, SystemEdge, read_erase_after_days};
 use canvass_store::Store;
 use lambda_runtime::Error;
 use serde::Serialize;
 
 use crate::{
     environment::{Environment, clouds},
-    functions::{EXPORT_TO, TABLE_PREFIX},
-    limits::{SNAPSHOT_MINUTES, SNAPSHOT_VOTES, TALLY_PAUSE, TALLY_WAIT_MAX},
+    functions::{ERASE_AFTER_DAYS, EXPORT_TO, TABLE_PREFIX},
+    limits::{ERASURE_PAUSE, SNAPSHOT_MINUTES, SNAPSHOT_VOTES, TALLY_PAUSE, TALLY_WAIT_MAX},
     metrics::{self, EXPORT_FAILURES, FILES_WRITTEN, RECOUNT_DIFFERENCES, Sample, count},
     run::options,
 };
@@ -27,6 +27,7 @@ pub(crate) struct Export {
     store: Arc<DynamoStore>,
     app: App,
     options: ExporterOptions,
+    erase_after_days: Option<u32>,
     stack: String,
     edge: SystemEdge,
 }
@@ -57,15 +58,19 @@ impl Export {
         };
         let store = Arc::new(store);
         let app = App::new(Arc::clone(&store) as _, SystemEdge::default(), Settings::default());
+        let erase_after_days = read_erase_after_days(environment.get(&ERASE_AFTER_DAYS).unwrap_or("90"))?;
         let stack = environment.needed(&TABLE_PREFIX).to_owned();
-        Ok(Self { store, app, options, stack, edge: SystemEdge::default() })
+        Ok(Self { store, app, options, erase_after_days, stack, edge: SystemEdge::default() })
     }
 
-    /// Exports each poll that has changed, and each that has ended once more.
+    /// Exports each poll that has changed, and each that has ended once more; and erases voters, those whose time is up
+    /// after their polls were exported.
     ///
     /// # Errors
-    /// Something was not written; what was, is whole.
+    /// Something was not written or not erased; what was, is whole, and the next call does the rest.
     pub(crate) async fn write(&self) -> Result<Written, Error> {
+        // Polls whose voters are being erased cannot be exported before that is done.
+        self.store.finish_erasures().await?;
         let turn = self.turn().await;
         let sample = match &turn {
             Ok(turn) => Sample::plain(&FILES_WRITTEN, count(turn.written.len() as u64)),
@@ -75,7 +80,24 @@ impl Export {
         let Turn { written, ended } = turn?;
         self.recount(&ended).await;
         written.iter().for_each(|key| tracing::info!(key, "exported"));
+        self.erase_by_age().await?;
         Ok(Written { written })
+    }
+
+    /// Erases the polls whose time is up.
+    async fn erase_by_age(&self) -> Result<(), Error> {
+        let Some(days) = self.erase_after_days else { return Ok(()) };
+        // What is begun there is done here: a function has no tasks.
+        let finishing = async {
+            loop {
+                self.store.finish_erasures().await?;
+                tokio::time::sleep(ERASURE_PAUSE).await;
+            }
+        };
+        tokio::select! {
+            erased = self.app.erase_what_is_due(days, false) => Ok(erased?),
+            failed = finishing => failed,
+        }
     }
 
     /// Counts polls that have ended anew, once: all their votes were just read, and none can come any more. What cannot

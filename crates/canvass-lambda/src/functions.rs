@@ -96,6 +96,14 @@ pub(crate) const EXPORT_TO: Variable = Variable {
     is_needed: true,
 };
 
+/// When voters are erased.
+pub(crate) const ERASE_AFTER_DAYS: Variable = Variable {
+    name: "CANVASS_ERASE_AFTER_DAYS",
+    meaning: "Days after a poll's close after which its voters are erased, or off; 90 if absent",
+    read_by: &[Export],
+    is_needed: false,
+};
+
 /// What is logged.
 pub(crate) const LOG: Variable = Variable {
     name: "CANVASS_LOG",
@@ -105,8 +113,16 @@ pub(crate) const LOG: Variable = Variable {
 };
 
 /// Everything of this project's that the functions read. Credentials, region and endpoints are read by Amazon's SDK.
-pub const VARIABLES: [Variable; 7] =
-    [TABLE_PREFIX, ADMIN_KEY_SECRET, EDGE_KEY_SECRET, IMPLICIT_POLLS, REDIS, EXPORT_TO, LOG];
+pub const VARIABLES: [Variable; 8] = [
+    TABLE_PREFIX,
+    ADMIN_KEY_SECRET,
+    EDGE_KEY_SECRET,
+    IMPLICIT_POLLS,
+    REDIS,
+    EXPORT_TO,
+    ERASE_AFTER_DAYS,
+    LOG,
+];
 
 /// What a function must be allowed to do.
 #[derive(Clone, Copy, Debug)]
@@ -121,11 +137,14 @@ pub struct Permission {
 
 const READ_AND_WRITE: &[&str] = &["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
 
+/// A vote whose voter is erased is written anew without the voter, and taken out where it was.
+const CAST_AND_ERASE: &[&str] = &["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"];
+
 /// Everything that the functions ask of AWS beside writing their logs.
 pub const PERMISSIONS: [Permission; 13] = [
     Permission { function: Api, resource: "table main", actions: READ_AND_WRITE },
     Permission { function: Api, resource: "table main indexes", actions: &["dynamodb:Query"] },
-    Permission { function: Api, resource: "table votes", actions: &["dynamodb:PutItem", "dynamodb:Query"] },
+    Permission { function: Api, resource: "table votes", actions: CAST_AND_ERASE },
     Permission { function: Api, resource: "table tally", actions: READ_AND_WRITE },
     Permission { function: Api, resource: "admin key", actions: &["secretsmanager:GetSecretValue"] },
     Permission { function: Api, resource: "edge key", actions: &["secretsmanager:GetSecretValue"] },
@@ -144,10 +163,10 @@ pub const PERMISSIONS: [Permission; 13] = [
             "dynamodb:ListStreams",
         ],
     },
-    // It takes the steps that time has made due, such as closing a poll before its last export.
+    // It takes the steps that time has made due, such as closing a poll before its last export, and erases voters.
     Permission { function: Export, resource: "table main", actions: READ_AND_WRITE },
     Permission { function: Export, resource: "table main indexes", actions: &["dynamodb:Query"] },
-    Permission { function: Export, resource: "table votes", actions: &["dynamodb:Query"] },
+    Permission { function: Export, resource: "table votes", actions: CAST_AND_ERASE },
     Permission { function: Export, resource: "table tally", actions: READ_AND_WRITE },
     Permission {
         function: Export,

@@ -20,3 +20,5 @@ pub(crate) const SECRET_WAIT_MAX: Duration = Duration::from_secs(5);
 pub(crate) const TALLY_WAIT_MAX: Duration = Duration::from_mins(2);
 /// Time between two looks at such counts.
 pub(crate) const TALLY_PAUSE: Duration = Duration::from_secs(10);
+/// Time between two looks whether a poll is to be erased, while those whose time is up are looked for.
+pub(crate) const ERASURE_PAUSE: Duration = Duration::from_secs(1);

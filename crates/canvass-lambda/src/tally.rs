@@ -130,7 +130,7 @@ impl Record {
         let image = &self.dynamodb.new_image;
         StreamItem {
             place: self.dynamodb.sequence_number.clone().unwrap_or_default(),
-            is_new: self.event_name.as_deref() == Some("INSERT"),
+            is_new: self.event_name.as_deref() == Some("INSERT") && !image.contains_key("m"),
             partition: image.get("pk").and_then(|value| value["S"].as_str()).map(str::to_owned),
             body: image.get("b").and_then(bytes),
             personal: image.get("p").and_then(bytes),
@@ -157,6 +157,10 @@ mod tests {
             r#"{"eventID":"1","eventName":"INSERT","eventSourceARN":"arn:aws:dynamodb:…","dynamodb":{"ApproximateCreationDateTime":1796126400.0,"Keys":{"pk":{"S":"lunch#1#3"}},
                 "NewImage":{"pk":{"S":"lunch#1#3"},"sk":{"S":"u1"},"e":{"N":"2"},"b":{"B":"AQI="},"p":{"B":"Aw=="}},"SequenceNumber":"000000001","SizeBytes":1}}"#,
             r#"place: "000000001", is_new: true, partition: Some("lunch#1#3"), body: Some([1, 2]), personal: Some([3])"#,
+        );
+        check(
+            r#"{"eventName":"INSERT","dynamodb":{"NewImage":{"pk":{"S":"lunch#1#3"},"b":{"B":"AQI="},"m":{"BOOL":true}},"SequenceNumber":"1"}}"#,
+            r#"place: "1", is_new: false, partition: Some("lunch#1#3"), body: Some([1, 2]), personal: None"#,
         );
         check(
             r#"{"eventName":"REMOVE","dynamodb":{"SequenceNumber":"2","OldImage":{}}}"#,

@@ -149,8 +149,10 @@ impl App {
         let has_admin = keys.iter().any(|key| key.scopes.contains(&Scope::Admin));
         keys.into_iter().for_each(|key| self.parts.keys.put(key));
         self.device_secret().await?;
-        self.load_webhooks()?;
-        self.load_alarms()?;
+        if self.store().feed().is_some() {
+            self.load_webhooks().await?;
+            self.load_alarms().await?;
+        }
         if has_admin {
             return Ok(None);
         }

@@ -20,5 +20,6 @@ pub use http::{PeerAddress, answer_too_large, router};
 pub use origins::{Origins, OriginsError};
 pub use service::{
     alarms::{AlarmFigure, AlarmNotice, AlarmRule},
+    erasing::read_erase_after_days,
     recount::Recounted,
 };

@@ -79,6 +79,8 @@ pub const WEBHOOK_RETRIES_SECONDS: [i64; 11] =
     [1, 5, 30, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 72_000];
 /// Pause between looks whether a poll is due to be erased.
 pub const ERASURE_PAUSE: Duration = Duration::from_mins(1);
+/// Days that votes may go on telling of persons, if it is not for ever: a hundred years.
+pub(crate) const ERASE_AFTER_DAYS_MAX: u32 = 36_500;
 /// Pause between looks whether an erasure has ended.
 pub const ERASURE_WAIT_PAUSE: Duration = Duration::from_millis(50);
 /// Seconds that the clock must go on from a moment before erasure by age believes that it has come.

@@ -21,7 +21,7 @@ use canvass_domain::{
     decide::PollCommand,
     key::{Key, Plan, Scope},
     method::BallotForm,
-    poll::{NewPoll, Status},
+    poll::{NewPoll, PersonalData, Status},
     record::{Chain, Record, Setting, VoteRecord, hexadecimal},
     results::breakdown,
     tally::{Books, Tally},
@@ -109,6 +109,8 @@ macro_rules! conformance {
             a_thousand_votes_of_one_voter_at_once
             forms_that_change_under_way
             options_that_change_before_the_first_vote
+            erasing_a_poll
+            erasing_voters
         );
     };
     (@each $attribute:tt $open:path: $($name:ident)*) => {$(
@@ -378,6 +380,30 @@ impl World {
         folded.books.tally
     }
 
+    /// How many of a poll's votes, changes and withdrawals tell who voted.
+    async fn records_of_voters(&self, poll: &PollId) -> usize {
+        let entries = self.all_records(poll).await.expect("the records can be read");
+        let tells = |recorded: &&RecordedEntry| match &recorded.entry.record {
+            Record::Vote(vote) => vote.personal.is_some(),
+            _ => false,
+        };
+        entries.iter().filter(tells).count()
+    }
+
+    /// Waits until nothing that a poll's votes told of persons is left.
+    ///
+    /// # Panics
+    /// If that does not come.
+    pub async fn wait_until_erased(&self, poll: &PollId) {
+        for _ in 0..1_000 {
+            if self.store.poll(poll).await.expect("the poll is there").personal_data == PersonalData::Erased {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the erasure has no end");
+    }
+
     /// Waits until time alone has brought a poll where it should be.
     async fn wait_for(&self, poll: &PollId, status: Status) {
         for _ in 0..500 {
@@ -388,6 +414,17 @@ impl World {
         }
         panic!("the poll never was {status}");
     }
+}
+
+/// What is counted, without what voters told of themselves.
+fn counted(tally: &Tally) -> Tally {
+    Tally { breakdowns: Vec::new(), sequence: Sequence(0), updated_at: Timestamp::default(), ..tally.clone() }
+}
+
+/// The values of a dimension that somebody gave.
+fn given(tally: &Tally, dimension: usize) -> Vec<String> {
+    let values = tally.breakdowns[dimension].values.iter().filter(|(_, count)| count.votes > 0);
+    values.map(|(value, count)| format!("{value} {}", count.votes)).collect()
 }
 
 /// What a poll's records say when they are read one after another.
@@ -434,7 +471,10 @@ impl Replay {
             Record::Vote(vote) => {
                 let status = self.poll.status_at(place.at);
                 assert_eq!(status, Status::Open, "record {} is a vote in a closed poll", place.sequence);
-                self.take_vote(vote, vote.stored(place).expect("nothing was erased"));
+                // An erased vote tells no voter, and so not which others are the same voter's.
+                if let Some(stored) = vote.stored(place) {
+                    self.take_vote(vote, stored);
+                }
             }
             Record::Codes(_) => {}
             Record::Key(_) | Record::Setting(_) => panic!("a poll's records are about the poll"),
@@ -555,7 +595,6 @@ pub fn error_text(error: &StoreError) -> String {
         Refusal::TooManyRevisions => "too many changes".to_owned(),
         Refusal::FormChanged => "form changed".to_owned(),
         Refusal::TooManyCodes => "too many codes".to_owned(),
-        Refusal::NotErasable => "not erasable".to_owned(),
     }
 }
 
@@ -1223,6 +1262,73 @@ pub async fn forms_that_change_under_way(world: World) {
         assert_eq!(read, format!("o{} r0", number % 10));
     }
     assert_eq!(world.check_records(&poll).await.votes, 200);
+}
+
+/// Votes with answers, and with idempotency keys.
+const ASKING: &str = r#"{"title": "T", "options": [{"id": "a"}, {"id": "b"}], "status": "open", "revote": "untilClose",
+    "demographics": {"age": ["old", "young"], "city": null}}"#;
+
+/// What tells of voters is erased with a poll's end, and nothing that is counted changes.
+pub async fn erasing_a_poll(world: World) {
+    let story = [
+        ("ada casts a age young city oslo key one", "cast"),
+        ("bob casts b age old city rome", "cast"),
+        ("ada changes b city rome key two", "changed"),
+        ("cy casts a", "cast"),
+        ("cy withdraws", "withdrawn"),
+        ("dan casts a + eve casts b city oslo", "cast + cast"),
+        ("erase", "open cannot be erased"),
+        ("close", "closed v2"),
+    ];
+    let poll = check(&world, ASKING, &story).await;
+    let before = world.check_records(&poll).await;
+    assert_eq!(world.records_of_voters(&poll).await, 7);
+    assert_eq!(world.tell(&poll, "erase").await, "closed v3");
+    world.wait_until_erased(&poll).await;
+    let story = [
+        ("ada reads", "no vote"),
+        ("ada changes b city rome key two", "not open: closed"),
+        ("ada is erased", "0 records erased"),
+        ("erase", "closed v4"),
+        ("certify", "certified v5"),
+    ];
+    check_on(&world, &poll, &story).await;
+    let after = world.check_records(&poll).await;
+    assert_eq!(counted(&after), counted(&before));
+    assert_eq!((given(&before, 1), given(&after, 1)), (vec!["oslo 1".into(), "rome 2".into()], vec![]));
+    assert_eq!(world.records_of_voters(&poll).await, 0);
+}
+
+/// One voter is erased, however often the vote was changed; the others' votes stay as they are.
+pub async fn erasing_voters(world: World) {
+    let story = [
+        ("ada casts a age young city oslo key one", "cast"),
+        ("bob casts b age old city rome", "cast"),
+        ("ada withdraws key two", "withdrawn"),
+        ("ada casts b age old city oslo", "cast"),
+        ("cy casts a city rome", "cast"),
+        ("ada is erased", "open cannot be erased"),
+    ];
+    let poll = check(&world, ASKING, &story).await;
+    for turn in 0..40 {
+        world.tell(&poll, &format!("dan casts {} city town-{turn}", ["a", "b"][turn % 2])).await;
+    }
+    check_on(&world, &poll, &[("close", "closed v2")]).await;
+    let before = world.check_records(&poll).await;
+    check_on(&world, &poll, &[("ada is erased", "3 records erased"), ("ada reads", "no vote")]).await;
+    assert_eq!(given(&world.check_records(&poll).await, 1), ["rome 2", "town-39 1"]);
+    let story = [
+        ("dan is erased", "40 records erased"),
+        ("dan reads", "no vote"),
+        ("bob reads", "b r0"),
+        ("ada is erased", "0 records erased"),
+        ("eve is erased", "0 records erased"),
+    ];
+    check_on(&world, &poll, &story).await;
+    let after = world.check_records(&poll).await;
+    assert_eq!(counted(&after), counted(&before));
+    assert_eq!((given(&after, 0), given(&after, 1)), (vec!["old 1".into()], vec!["rome 2".to_owned()]));
+    assert_eq!(world.records_of_voters(&poll).await, 2);
 }
 
 /// Options may change their order up to the first vote; a ballot that was read before counts for what it was cast for.

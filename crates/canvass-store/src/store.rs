@@ -85,6 +85,12 @@ pub trait Store: Send + Sync + 'static {
     /// A setting's value; made with the given one if it is not there yet.
     fn setting(&self, setting: Setting) -> Pending<'_, String>;
 
+    /// A setting's value, if it was made.
+    fn read_setting<'a>(&'a self, name: &'a str) -> Pending<'a, Option<String>>;
+
+    /// Makes a setting, gives it another value, or removes it where the value is empty.
+    fn put_setting(&self, setting: Setting) -> Pending<'_, ()>;
+
     /// How the engine does.
     fn health(&self) -> Health;
 
@@ -116,12 +122,6 @@ pub trait Feed: Send + Sync {
 
     /// The place behind all that has happened.
     fn end(&self) -> u64;
-
-    /// A setting's value, if it was made.
-    fn setting_value(&self, name: &str) -> Option<String>;
-
-    /// Makes a setting, gives it another value, or removes it where the value is empty.
-    fn put_setting(&self, setting: Setting) -> Pending<'_, ()>;
 }
 
 /// Some of what happened.

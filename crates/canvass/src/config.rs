@@ -17,7 +17,7 @@ use canvass_export::{Destination, Retention, Schedule};
 use canvass_server::{AlarmFigure, AlarmRule, Origins, serve::ServeOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::{domains::Domains, failure::Failure, limits::ERASE_AFTER_DAYS_MAX};
+use crate::{domains::Domains, failure::Failure};
 
 /// The file that is read if it exists and no other is named.
 const FILE_DEFAULT: &str = "canvass.toml";
@@ -490,11 +490,7 @@ impl FromStr for EraseAfter {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "off" {
-            return Ok(Self(None));
-        }
-        let days = text.parse().ok().filter(|days| (1..=ERASE_AFTER_DAYS_MAX).contains(days));
-        days.map(|days| Self(Some(days))).ok_or("write a number of days, 1 to 36500, or off")
+        canvass_server::read_erase_after_days(text).map(Self)
     }
 }
 

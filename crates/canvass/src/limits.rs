@@ -52,5 +52,3 @@ pub(crate) const NOTICE_PAUSES: [Duration; 4] =
 pub(crate) const EXPORT_RETRY_PAUSE: Duration = Duration::from_mins(1);
 /// Time that an export at hand has when the server stops. What is not whole then is begun anew by the next server.
 pub(crate) const EXPORT_STOP_WAIT_MAX: Duration = Duration::from_secs(20);
-/// Days that votes may go on telling of persons, if it is not for ever: a hundred years.
-pub(crate) const ERASE_AFTER_DAYS_MAX: u32 = 36_500;

@@ -41,6 +41,8 @@ export interface CanvassProps {
   readonly implicitPolls?: string;
   /** When polls that have changed are exported, as EventBridge writes it. */
   readonly exportSchedule?: string;
+  /** Days after a poll's close after which its voters are erased, or `off`. */
+  readonly eraseAfterDays?: string;
   /** Redis for current results; `on` where either kind is. */
   readonly redis?: { readonly on: Switch; readonly serverless: Switch; readonly node: Switch; readonly nodeType: string };
   /** Whoever sees the QuickSight dashboard: the name of a user or group. */
@@ -175,7 +177,7 @@ export class Canvass extends Construct {
           { Action: READ_AND_WRITE, Resource: this.tables.main.attrArn },
           { Action: ["dynamodb:Query"], Resource: this.pollIndexes() },
         ],
-        ReadAndCastVotes: [{ Action: ["dynamodb:PutItem", "dynamodb:Query"], Resource: this.tables.votes.attrArn }],
+        CastAndEraseVotes: [{ Action: CAST_AND_ERASE, Resource: this.tables.votes.attrArn }],
         ReadAndBeginCounts: [{ Action: READ_AND_WRITE, Resource: this.tables.tally.attrArn }],
         ReadKeys: [
           { Action: ["secretsmanager:GetSecretValue"], Resource: [this.adminKey.ref, ...(edgeKey === undefined ? [] : [edgeKey])] },
@@ -215,16 +217,20 @@ export class Canvass extends Construct {
     const files = `${results.attrArn}/${EXPORTS_PREFIX}/*`;
     const made = new CanvassFunction(this, "ResultsExporter", props.archives, {
       name: "export",
-      description: "Writes the polls that have changed to files",
+      description: "Writes the polls that have changed to files, and erases voters",
       memoryMebibytes: 1024,
       timeoutSeconds: 900,
-      environment: { CANVASS_TABLE_PREFIX: prefix, CANVASS_EXPORT_TO: `s3://${results.ref}/${EXPORTS_PREFIX}` },
+      environment: {
+        CANVASS_TABLE_PREFIX: prefix,
+        CANVASS_EXPORT_TO: `s3://${results.ref}/${EXPORTS_PREFIX}`,
+        CANVASS_ERASE_AFTER_DAYS: props.eraseAfterDays ?? "90",
+      },
       permissions: {
         ReadAndStepPolls: [
           { Action: READ_AND_WRITE, Resource: this.tables.main.attrArn },
           { Action: ["dynamodb:Query"], Resource: this.pollIndexes() },
         ],
-        ReadVotes: [{ Action: ["dynamodb:Query"], Resource: this.tables.votes.attrArn }],
+        ReadAndEraseVotes: [{ Action: CAST_AND_ERASE, Resource: this.tables.votes.attrArn }],
         ReadAndStepCounts: [{ Action: READ_AND_WRITE, Resource: this.tables.tally.attrArn }],
         WriteExports: [
           { Action: ["s3:GetObject", "s3:PutObject"], Resource: files },
@@ -296,3 +302,6 @@ export class Canvass extends Construct {
 }
 
 const READ_AND_WRITE = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
+
+/** A vote whose voter is erased is written anew without the voter, and taken out where it was. */
+const CAST_AND_ERASE = ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"];

@@ -52,6 +52,7 @@ export class CanvassStack extends Stack {
       dailyVoteTarget: number("DailyVoteTarget", { default: 5_000, description: "Votes expected a day; an alarm tells of ten times that pace" }),
       implicitPolls: choice("ImplicitPolls", ["false", "true"], "Whether a vote in a document's dialect opens a poll that nobody created"),
       exportSchedule: text("ExportSchedule", { default: "rate(1 hour)", description: "When polls that have changed are exported, as EventBridge writes it" }),
+      eraseAfterDays: text("EraseAfterDays", { default: "90", allowedPattern: "[1-9][0-9]{0,4}|off", constraintDescription: "must be a number of days or off", description: "Days after a poll's close after which its voters are erased; off keeps them" }),
       redis: {
         on: given("HasRedis", redis, "off"),
         serverless: condition("HasServerlessRedis", Fn.conditionEquals(redis, "serverless")),

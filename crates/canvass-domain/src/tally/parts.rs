@@ -73,8 +73,22 @@ pub fn apply(id: PartId, figures: &mut Figures, differences: &Figures) {
         let is_surplus = id == PartId::Dimensions && is_surplus(figures, name);
         let counted = name.split_once(':').filter(|_| is_surplus);
         let name = counted.map_or_else(|| name.clone(), |(figure, _)| format!("{figure}:{OTHER_VALUE}"));
-        add(figures, name, *difference);
+        // A value below zero was taken back before it came, and is nobody's.
+        let is_awaited = figures.get(&name).is_some_and(|figure| *figure < 0 && figure + difference == 0);
+        if is_awaited && id == PartId::Dimensions {
+            figures.remove(&name);
+        } else {
+            add(figures, name, *difference);
+        }
     }
+}
+
+/// Takes what a record added to the dimensions away again, and forgets the values that nobody gives any more: they may
+/// tell of a person.
+pub fn take_back(figures: &mut Figures, differences: &Figures) {
+    let negated = differences.iter().map(|(name, difference)| (name.clone(), -difference)).collect();
+    apply(PartId::Dimensions, figures, &negated);
+    figures.retain(|name, figure| *figure != 0 || !differences.contains_key(name));
 }
 
 /// Whether a new figure of a dimension has no room.
@@ -108,6 +122,8 @@ impl Tally {
         for (id, figures) in parts {
             match id {
                 PartId::Counts => tally.take_counts(figures),
+                // Nothing that votes told of persons is shown once they are being erased.
+                PartId::Dimensions if !poll.personal_data.is_kept() => {}
                 PartId::Dimensions => tally.take_dimensions(figures),
                 PartId::Hour(hour) => tally.timeline.take(hour, figures),
             }

@@ -15,13 +15,13 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     MigrateError,
     source::{Poll, Source},
-    sum::body,
+    sum::without_previous,
 };
 use crate::{
     client::{Failed, Item},
     engine::Engine,
     folding::Counters,
-    items::{Head, VoteItem, vote_sort},
+    items::{Head, VoteItem, erased_sort, vote_sort},
     limits::{CARRIED_AHEAD_MAX, CARRIED_COUNTS_LOOKED_AT, CARRIED_COUNTS_WAIT_MAX, WRITES_AT_ONCE_MAX},
     polls::Event,
 };
@@ -95,7 +95,7 @@ impl Engine {
                 return std::future::ready(None);
             };
             let poll = source.polls.get(&entry.place.poll);
-            let item = poll.and_then(|poll| vote_item(&poll.head, vote, *known, entry.place.at));
+            let item = poll.map(|poll| vote_item(&poll.head, vote, *known, entry.place.at));
             std::future::ready(item)
         });
         let written = items
@@ -153,13 +153,14 @@ impl Engine {
     }
 }
 
-/// A vote's item; none if its voter is not known any more.
-fn vote_item(head: &Head, vote: &VoteRecord, events: u64, at: Timestamp) -> Option<Item> {
-    let personal = vote.personal.as_ref()?;
+/// A vote's item, also of one whose voter is erased.
+fn vote_item(head: &Head, vote: &VoteRecord, events: u64, at: Timestamp) -> Item {
     let place = Place { poll: head.key.life, sequence: Sequence(0), at };
-    let (mut bytes, mut part) = (Vec::new(), Vec::new());
-    encode_vote(&mut bytes, place, &body(vote));
-    personal.encode(&mut part);
+    let (bytes, part) = without_previous(vote).written_anew(place);
+    let Some(personal) = &vote.personal else {
+        let sort = erased_sort(vote.vote_id, vote.revision);
+        return VoteItem::encode(&head.bucket_of_erased(vote.vote_id), &sort, events, bytes, None);
+    };
     let sort = vote_sort(&personal.voter, vote.revision);
-    Some(VoteItem::encode(&head.bucket_of(&personal.voter), &sort, events, bytes, part))
+    VoteItem::encode(&head.bucket_of(&personal.voter), &sort, events, bytes, Some(part))
 }

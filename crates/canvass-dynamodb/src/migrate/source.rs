@@ -26,8 +26,6 @@ pub(super) struct Source {
     pub(super) keys: BTreeMap<String, Key>,
     pub(super) settings: BTreeMap<String, Setting>,
     lives: HashMap<PollId, u32>,
-    /// Votes whose personal part is gone.
-    pub(super) erased: u64,
 }
 
 impl Source {
@@ -69,12 +67,9 @@ impl Source {
             self.polls.insert(entry.place.poll, Poll { head, events: Vec::new(), sum });
         }
         let Some(poll) = self.polls.get_mut(&entry.place.poll) else { return };
-        match &entry.record {
-            Record::Vote(vote) => self.erased += u64::from(vote.personal.is_none()),
-            record => {
-                poll.head.follow(record, entry.place.at);
-                poll.events.push(entry.clone());
-            }
+        if !matches!(entry.record, Record::Vote(_)) {
+            poll.head.follow(&entry.record, entry.place.at);
+            poll.events.push(entry.clone());
         }
         poll.sum.take(entry);
     }

@@ -56,24 +56,15 @@ impl Sum {
 /// Everything that a vote's record says, but for numbers that its engine gave it.
 fn hash(vote: &VoteRecord, at: Timestamp) -> u128 {
     let place = Place { poll: 0, sequence: Sequence(0), at };
-    let mut bytes = Vec::new();
-    encode_vote(&mut bytes, place, &body(vote));
-    vote.personal.iter().for_each(|personal| personal.encode(&mut bytes));
+    let (mut bytes, personal) = without_previous(vote).written_anew(place);
+    bytes.extend_from_slice(&personal);
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
     u128::from_le_bytes(*digest.first_chunk().expect("a hash is longer"))
 }
 
 /// A vote's record without the number of the one before: the revision tells which that is.
-pub(super) fn body(vote: &VoteRecord) -> VoteBody<'_> {
-    VoteBody {
-        vote_id: vote.vote_id,
-        operation: vote.operation,
-        previous: None,
-        revision: vote.revision,
-        personal_hash: &vote.personal_hash,
-        added: vote.added.as_ref().map(|(ballot, weight)| (ballot, *weight)),
-        removed: vote.removed.as_ref().map(|(ballot, weight)| (ballot, *weight)),
-    }
+pub(super) fn without_previous(vote: &VoteRecord) -> VoteRecord {
+    VoteRecord { previous: None, ..vote.clone() }
 }
 
 /// An error that says what is different, if anything is.

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod cost;
+mod erasure;
 mod faults;
 mod migrate;
 mod proxy;

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Polls of each kind, and what happened in them.
-const STORIES: [(&str, &[&str]); 4] = [
+const STORIES: [(&str, &[&str]); 5] = [
     (
         r#"{"id": "free", "title": "T", "options": [{"id": "a"}, {"id": "b"}], "status": "open",
         "revote": "untilClose", "demographics": {"age": null}}"#,
@@ -36,6 +36,7 @@ const STORIES: [(&str, &[&str]); 4] = [
             "bob withdraws",
             "bob casts a age 41",
             "close",
+            "bob is erased",
         ],
     ),
     (
@@ -48,6 +49,18 @@ const STORIES: [(&str, &[&str]); 4] = [
         &["ada casts a>b=c", "bob casts c>a", "cy casts -", "pause", "open", "dee casts b>a"],
     ),
     (r#"{"id": "again", "title": "T", "options": [{"id": "a"}, {"id": "b"}]}"#, &["delete"]),
+    (
+        r#"{"id": "told", "title": "T", "options": [{"id": "a"}, {"id": "b"}], "status": "open",
+        "revote": "untilClose", "demographics": {"age": null}}"#,
+        &[
+            "ada casts a age 30",
+            "bob casts b age 40",
+            "ada casts b age 31",
+            "bob withdraws",
+            "close",
+            "erase",
+        ],
+    ),
 ];
 
 /// A data directory with all of these, and the id of the deleted poll taken again.
@@ -62,6 +75,7 @@ async fn make(directory: &Path) -> Vec<PollId> {
         }
         polls.push(poll);
     }
+    world.wait_until_erased(&polls[4]).await;
     world
         .create(r#"{"id": "again", "title": "U", "options": [{"id": "a"}, {"id": "b"}], "status": "open"}"#)
         .await;
@@ -134,7 +148,7 @@ async fn everything_goes_to_the_tables_and_back() {
     assert!(matches!(error, MigrateError::Tables(_)), "{error}");
 
     let carried = carry_in(tables.options(), clock.clone(), &source).await.unwrap();
-    let expected = Migrated { polls: 4, records: 26, votes: 10, keys: 0, left: Vec::new() };
+    let expected = Migrated { polls: 5, records: 37, votes: 11, keys: 0, left: Vec::new() };
     assert_eq!(carried, expected);
     assert_eq!(carry_in(tables.options(), clock.clone(), &source).await.unwrap(), expected, "done again");
     assert_eq!(bytes(&source), untouched, "the source was not changed");

@@ -239,6 +239,62 @@ async fn a_result_from_redis_takes_no_read_units() {
     assert!(told[1] >= 5, "the control reads the tables");
 }
 
+/// A result that was read before another, and comes to Redis after it, is not kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs DynamoDB Local and Redis: cargo xtask test"]
+async fn a_result_that_comes_late_to_redis_is_not_kept() {
+    let longer = |options| Options { result_age_max: Duration::from_secs(30), ..options };
+    let servers = Servers::start_with(longer).await;
+    servers.wait_until_redis(true).await;
+    servers.vote(0).await;
+    servers.world.check_records(&servers.poll).await;
+    let is_slow = Arc::new(AtomicBool::new(false));
+    let (slow, poll) = (Arc::clone(&is_slow), servers.poll.to_string());
+    let proxy = begin(&endpoint(), move |operation, body| {
+        let is_read = operation == "GetItem" && body.contains(&poll) && body.contains("counts");
+        let is_slow = is_read && slow.load(Ordering::SeqCst);
+        if is_slow { Fate::Slow(Duration::from_secs(3)) } else { Fate::Done }
+    })
+    .await;
+    let open = async |endpoint: String| {
+        let (redis, endpoint) = (Some(servers.redis.url()), Some(endpoint));
+        let options = longer(Options { redis, endpoint, ..servers.tables.options() });
+        let store = Arc::new(DynamoStore::open(options, Arc::new(TestClock::default())).await.unwrap());
+        while figure(&store, "canvass_redis_up") < 1.0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        store
+    };
+    let (late, fresh) = (open(proxy.endpoint.clone()).await, open(endpoint()).await);
+    servers.redis.tell("FLUSHALL").await;
+    is_slow.store(true, Ordering::SeqCst);
+    let (store, poll) = (late.clone(), servers.poll.clone());
+    let reading = tokio::spawn(async move { store.tally(&poll).await.unwrap().tally.votes });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    servers.vote(1).await;
+    assert_eq!(servers.world.check_records(&servers.poll).await.votes, 2);
+    assert_eq!(reading.await.unwrap(), 1, "it was read before");
+    assert_eq!(fresh.tally(&servers.poll).await.unwrap().tally.votes, 2);
+}
+
+/// A server that was cut off from Redis knows more than what is kept there, and does not go back to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs DynamoDB Local and Redis: cargo xtask test"]
+async fn a_result_in_redis_that_is_behind_is_not_taken() {
+    let servers =
+        Servers::start_with(|options| Options { result_age_max: Duration::from_mins(1), ..options }).await;
+    servers.wait_until_redis(true).await;
+    servers.vote(0).await;
+    servers.world.check_records(&servers.poll).await;
+    servers.gates.iter().for_each(Gate::stall);
+    servers.wait_until_redis(false).await;
+    servers.vote(1).await;
+    assert_eq!(servers.world.check_records(&servers.poll).await.votes, 2);
+    servers.gates.iter().for_each(Gate::open);
+    servers.wait_until_redis(true).await;
+    assert_eq!(servers.stores[0].tally(&servers.poll).await.unwrap().tally.votes, 2);
+}
+
 /// Who watches on one server is told at once of what another has folded in: here the server would look by itself only
 /// after half a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -136,6 +136,7 @@ async fn a_poll_and_its_bucket_in_the_templates_environment() {
     let exported = stack.functions.export()["written"].clone();
     let votes = stack.read(exported[0].as_str().unwrap());
     assert_eq!((votes.lines().count(), votes.contains("Zoë/2")), (1 + 4, true), "{exported}:\n{votes}");
+    story::erase(&mut stack.functions).await;
     // The export closes a poll whose time has come before it writes it for the last time.
     story::cast_until_closing(&mut stack.functions).await;
     tokio::time::sleep(std::time::Duration::from_secs(6)).await;

@@ -7,10 +7,7 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use canvass_dynamodb::Options;
 use serde_json::Value;
 
-use crate::{
-    exactness::{Came, choice},
-    stream::client,
-};
+use crate::{exactness::Came, scene::choice, stream::client};
 
 /// An item of counters, one for each choice.
 pub(crate) struct Aggregator {

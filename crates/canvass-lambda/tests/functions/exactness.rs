@@ -3,7 +3,7 @@
 //! answers lost. The aggregator of the documents, told the same, does not.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     ops::Range,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ use crate::{
     emulator::Outcome,
     gateway::Api,
     proxy::{Fate, begin},
+    scene::{self, POLL},
     server::{ask, over, patient, store_without_tasks},
     stream::{TALLY_AGE_MAX, event},
     world::{Functions, Variables, endpoint},
@@ -30,7 +31,6 @@ const VARIABLE: &str = "CANVASS_TEST_VOTERS";
 const SHARDS: u64 = 3;
 /// The most that is handed over at once; Lambda may hand over more, but then there are fewer turns to go wrong.
 const BATCH_MAX: usize = 250;
-const POLL: &str = r#"{"id":"fair","title":"T","options":[{"id":"a"},{"id":"b"},{"id":"c"}],"status":"open","revote":"untilClose","demographics":{"age":null}}"#;
 
 /// What is done in a round.
 #[derive(Clone, Copy)]
@@ -65,31 +65,11 @@ impl Turns {
     }
 }
 
-/// What a voter of this number votes first.
-pub(crate) fn choice(voter: usize) -> &'static str {
-    ["a", "b", "c"][voter % 3]
-}
-
 /// Votes of new voters by the batch route, then changes and withdrawals of some of them. What a busy machine had no room
 /// for is sent again.
 async fn vote(server: &Router, voters: Range<usize>, size: Size) {
     let (first, end) = (voters.start, voters.end);
-    let mut lines: Vec<_> = voters.map(line).collect();
-    while !lines.is_empty() {
-        let (status, answers) = ask(server, "POST", "/v1/polls/fair/votes/batch", lines.concat()).await;
-        assert_eq!(status, 200, "{answers}");
-        let mut open = (1..=lines.len()).collect::<BTreeSet<_>>();
-        for answer in answers.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
-            match answer["status"].as_u64() {
-                Some(503) => {}
-                Some(200 | 201 | 409) => {
-                    open.remove(&usize::try_from(answer["line"].as_u64().unwrap()).unwrap());
-                }
-                _ => panic!("{answer}"),
-            }
-        }
-        lines = open.into_iter().map(|line| lines[line - 1].clone()).collect();
-    }
+    scene::vote(voters, async |path, lines| ask(server, "POST", path, lines).await).await;
     let change = json!({"ballot": {"choice": "c"}, "demographics": {"age": "old"}}).to_string();
     let changes = (first..first + size.changes).map(|voter| ("PUT", voter, change.clone()));
     let withdrawals = (end - size.withdrawals..end).map(|voter| ("DELETE", voter, String::new()));
@@ -101,13 +81,6 @@ async fn vote(server: &Router, voters: Range<usize>, size: Size) {
         asking.spawn(persist(server.clone(), method, format!("/v1/polls/fair/votes/v{voter}"), body));
     }
     asking.join_all().await;
-}
-
-fn line(voter: usize) -> String {
-    let (choice, age) = (choice(voter), voter % 7);
-    format!(
-        "{{\"voterId\":\"v{voter}\",\"ballot\":{{\"choice\":\"{choice}\"}},\"demographics\":{{\"age\":\"{age}\"}}}}\n"
-    )
 }
 
 async fn persist(server: Router, method: &'static str, path: String, body: String) {
@@ -126,7 +99,7 @@ fn expected(rounds: usize, size: Size) -> BTreeMap<&'static str, u64> {
     for voter in 0..rounds * size.voters {
         let place = voter % size.voters;
         if place < size.voters - size.withdrawals {
-            let choice = if place < size.changes { "c" } else { choice(voter) };
+            let choice = if place < size.changes { "c" } else { scene::choice(voter) };
             *expected.entry(choice).or_default() += 1;
         }
     }

@@ -33,6 +33,7 @@ mod redis_server;
 #[expect(dead_code, reason = "it also serves tests of who may write")]
 #[path = "../../../canvass-export/tests/buckets/s3.rs"]
 mod s3;
+mod scene;
 mod server;
 mod story;
 mod stream;

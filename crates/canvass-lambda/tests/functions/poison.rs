@@ -1,45 +1,18 @@
 //! What the function `tally` does with events that are not as they should be: nothing else is kept from being counted.
 
-use std::collections::BTreeSet;
+use std::ops::Range;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     gateway::Api,
+    scene::{self, POLL},
     stream::TALLY_AGE_MAX,
     world::{Functions, Variables},
 };
 
-const POLL: &str = r#"{"id":"fair","title":"T","options":[{"id":"a"},{"id":"b"},{"id":"c"}],"status":"open","revote":"untilClose","demographics":{"age":null}}"#;
-
-/// Votes through the batch route. Lines that a busy machine had no room for, or no answer, are sent again.
-fn vote(functions: &Functions, voters: std::ops::Range<usize>) {
-    let mut lines: Vec<_> = voters.map(line).collect();
-    while !lines.is_empty() {
-        let (status, answers) = functions.ask("POST", "/v1/polls/fair/votes/batch", &lines.concat());
-        if status == 503 {
-            continue;
-        }
-        assert_eq!(status, 200, "{answers}");
-        let mut open = (1..=lines.len()).collect::<BTreeSet<_>>();
-        for answer in answers.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
-            match answer["status"].as_u64() {
-                Some(503) => {}
-                Some(200 | 201 | 409) => {
-                    open.remove(&usize::try_from(answer["line"].as_u64().unwrap()).unwrap());
-                }
-                _ => panic!("{answer}"),
-            }
-        }
-        lines = open.into_iter().map(|line| lines[line - 1].clone()).collect();
-    }
-}
-
-fn line(voter: usize) -> String {
-    let (choice, age) = (["a", "b", "c"][voter % 3], voter % 7);
-    format!(
-        "{{\"voterId\":\"v{voter}\",\"ballot\":{{\"choice\":\"{choice}\"}},\"demographics\":{{\"age\":\"{age}\"}}}}\n"
-    )
+async fn vote(functions: &Functions, voters: Range<usize>) {
+    scene::vote(voters, async |path, lines| functions.ask("POST", path, &lines)).await;
 }
 
 #[tokio::test]
@@ -47,7 +20,7 @@ async fn a_record_that_cannot_be_read_is_told_and_keeps_back_only_its_own_poll()
     let mut functions = Functions::start(Variables::default(), Api::Rest).await;
     functions.json("POST", "/v1/polls", POLL);
     functions.json("POST", "/v1/polls", &POLL.replace("fair", "other"));
-    vote(&functions, 0..30);
+    vote(&functions, 0..30).await;
     functions.ask("POST", "/v1/polls/other/votes", r#"{"voterId":"u1","ballot":{"choice":"a"}}"#);
     let (shard, records) = functions.stream.read().await.remove(0);
     let mut damaged = records.clone();
@@ -76,7 +49,7 @@ async fn a_record_that_cannot_be_read_is_told_and_keeps_back_only_its_own_poll()
 async fn an_event_without_a_shard_is_refused_as_a_whole() {
     let mut functions = Functions::start(Variables::default(), Api::Rest).await;
     functions.json("POST", "/v1/polls", POLL);
-    vote(&functions, 0..3);
+    vote(&functions, 0..3).await;
     let (_, records) = functions.stream.read().await.remove(0);
     let outcome = functions.tally.invoke(json!({"Records": records}).to_string().as_bytes());
     assert!(format!("{outcome:?}").contains("tumbling window"), "{outcome:?}");

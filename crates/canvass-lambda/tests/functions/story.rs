@@ -34,6 +34,20 @@ async fn check(api: Api) {
     assert_eq!((votes.lines().count(), votes.contains("Zoë/2")), (1 + 4, true), "{export}:\n{votes}");
     assert_eq!(functions.export(), json!({"written": []}), "nothing has changed");
     check_printed(&functions);
+    erase(&mut functions).await;
+}
+
+/// Erases one voter by the API, and the others of the poll by the function that exports; the count stays.
+pub(crate) async fn erase(functions: &mut Functions) {
+    assert_eq!(functions.json("POST", "/v1/polls/lunch/votes/bob/erase", "")["records"], 2);
+    assert_eq!(functions.json("POST", "/v1/polls/lunch/erase", "")["personalData"], "erasing");
+    functions.export();
+    functions.count().await;
+    assert_eq!(functions.json("GET", "/v1/polls/lunch", "")["personalData"], "erased");
+    assert_eq!(functions.ask("GET", "/v1/polls/lunch/votes/ada", "").0, 404);
+    assert_eq!(functions.json("POST", "/v1/polls/lunch/recount", "")["matches"], true);
+    let results = functions.json("GET", "/v1/polls/lunch/results", "");
+    assert_eq!(told(&results), "certified: pizza 3, soup 1 of 4");
 }
 
 /// Creates, opens, votes, changes, looks, closes and certifies.

@@ -233,8 +233,7 @@ problems! {
     PollProblems &[ANYWHERE, WITH_BODY], MissingKey MissingScope PollNotFound VersionConflict PollExists WrongStatus
         FixedByVotes PreconditionFailed;
     /// The problems of routes that erase.
-    EraseProblems &[ANYWHERE], MissingKey MissingScope PollNotFound InvalidRequest WrongStatus PreconditionFailed
-        NotOnThisEngine;
+    EraseProblems &[ANYWHERE], MissingKey MissingScope PollNotFound InvalidRequest WrongStatus PreconditionFailed;
     /// The problems of the route that certifies.
     CertifyProblems &[ANYWHERE], MissingKey MissingScope PollNotFound WrongStatus RecountDiffers PreconditionFailed;
     /// The problems of the route that makes codes.

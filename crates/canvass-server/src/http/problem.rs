@@ -113,7 +113,7 @@ kinds! {
     FormatNotOffered 422 "format-not-offered" "The format is not offered"
         "This version exports `csv`, `jsonl`, `json`, `xlsx`, `parquet`, `election`, `blt` and `abif`. BLT holds rankings and single choices, ABIF no dots and no skipped ranks; `election` holds every ballot."
     NotOnThisEngine 422 "not-on-this-engine" "This server's engine cannot do this"
-        "Events and webhooks follow the order of the ledger, which only a server with a data directory has. On DynamoDB use the table's own stream. Voters cannot be erased there either: the items of votes are named by them."
+        "Events and webhooks follow the order of the ledger, which only a server with a data directory has. On DynamoDB use the table's own stream."
     IdempotencyKeyReused 422 "idempotency-key-reused" "The idempotency key was used before"
         "The same voter used this Idempotency-Key for another request. Repeat a request with its own key; use a new key for a new request."
     TooManyRequests 429 "too-many-requests" "Too many requests"
@@ -175,7 +175,6 @@ impl Kind {
             Refusal::CodeUnknown => Self::CodeUnknown,
             Refusal::TooManyRevisions => Self::TooManyChanges,
             Refusal::TooManyCodes => Self::TooManyCodes,
-            Refusal::NotErasable => Self::NotOnThisEngine,
             // The service reads the ballot again before anybody is told.
             Refusal::FormChanged => Self::ServerBusy,
         }

@@ -258,8 +258,8 @@ impl Alarms {
 
 impl App {
     /// Reads which alarms were on, at the start.
-    pub(crate) fn load_alarms(&self) -> Result<(), StoreError> {
-        self.parts.alarms.recall(self.kept(ALARMS)?.unwrap_or_default());
+    pub(crate) async fn load_alarms(&self) -> Result<(), StoreError> {
+        self.parts.alarms.recall(self.kept(ALARMS).await?.unwrap_or_default());
         Ok(())
     }
 

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     app::App,
-    limits::{CLOCK_BELIEVED_AFTER_SECONDS, CLOCK_GAP_SECONDS_MAX, ERASURE_PAUSE, ERASURE_WAIT_PAUSE},
+    limits::{
+        CLOCK_BELIEVED_AFTER_SECONDS, CLOCK_GAP_SECONDS_MAX, ERASE_AFTER_DAYS_MAX, ERASURE_PAUSE,
+        ERASURE_WAIT_PAUSE,
+    },
     service::Failure,
 };
 
@@ -29,6 +32,18 @@ pub(crate) struct ErasedView {
     poll_id: PollId,
     /// How many records told of the voter: a vote, its changes and its withdrawals; 0 if none did, or none any more.
     records: u64,
+}
+
+/// Reads after how many days voters are erased: none is never, which is written `off`.
+///
+/// # Errors
+/// A text that is neither that nor a number of days from 1 to 36,500.
+pub fn read_erase_after_days(text: &str) -> Result<Option<u32>, &'static str> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let days = text.parse().ok().filter(|days| (1..=ERASE_AFTER_DAYS_MAX).contains(days));
+    days.map(Some).ok_or("write a number of days, 1 to 36500, or off")
 }
 
 /// The setting that holds how far the clock is believed.
@@ -87,10 +102,6 @@ impl App {
     /// day.
     pub async fn erase_by_age(self) {
         let Some(days) = self.parts.settings.erase_after_days else { return std::future::pending().await };
-        if self.store().feed().is_none() {
-            tracing::warn!("nothing is erased by age: this server's storage erases nothing");
-            return std::future::pending().await;
-        }
         let mut is_all_done = false;
         loop {
             tokio::time::sleep(ERASURE_PAUSE).await;
@@ -111,7 +122,7 @@ impl App {
     /// What keeps the store from reading or writing; the next look does the rest.
     pub async fn erase_what_is_due(&self, days: u32, is_all_done: bool) -> Result<(), StoreError> {
         let now = self.edge().now();
-        let known = self.kept::<Clock>(CLOCK)?;
+        let known = self.kept::<Clock>(CLOCK).await?;
         let mut clock = known.unwrap_or(Clock { believed: None, seen: now });
         let look = clock.look(now);
         if known != Some(clock) && self.keep(CLOCK, &clock).await.is_err() {

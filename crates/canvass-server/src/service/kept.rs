@@ -1,4 +1,4 @@
-//! What the server itself remembers from start to start, as settings of an engine that has them.
+//! What the server itself remembers from start to start, as settings.
 
 use canvass_domain::record::Setting;
 use canvass_store::StoreError;
@@ -23,12 +23,12 @@ impl App {
 
     async fn put(&self, name: &str, value: String) -> Result<(), Failure> {
         let setting = Setting { name: name.to_owned(), value };
-        self.feed()?.put_setting(setting).await.map_err(|error| self.failed(error))
+        self.store().put_setting(setting).await.map_err(|error| self.failed(error))
     }
 
-    /// The value under a name; none where none was kept, or the engine keeps none.
-    pub(crate) fn kept<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
-        let text = self.store().feed().and_then(|feed| feed.setting_value(name));
+    /// The value under a name; none where none was kept.
+    pub(crate) async fn kept<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        let text = self.store().read_setting(name).await?;
         let damaged = || StoreError::Corrupt(format!("the setting {name}"));
         text.map(|text| read(&text).ok_or_else(damaged)).transpose()
     }

@@ -155,6 +155,14 @@ impl Store for Troubled {
     fn setting(&self, setting: Setting) -> Pending<'_, String> {
         self.store.setting(setting)
     }
+
+    fn read_setting<'a>(&'a self, name: &'a str) -> Pending<'a, Option<String>> {
+        self.store.read_setting(name)
+    }
+
+    fn put_setting(&self, setting: Setting) -> Pending<'_, ()> {
+        self.store.put_setting(setting)
+    }
 }
 
 /// Runs a script after a poll was opened, each vote with the next of the troubles.

@@ -1,6 +1,6 @@
 //! Events by a cursor, webhooks and alarms: who may ask, and what is answered.
 
-use canvass_store::Feed as _;
+use canvass_store::Store as _;
 
 use crate::harness::{World, check};
 
@@ -127,11 +127,11 @@ async fn nothing_is_kept_of_a_webhook_that_was_deleted() {
     let id = made["id"].as_str().unwrap();
     world.ask("POST", &format!("/v1/webhooks/{id}/redeliver"), r#"{"after":0}"#.to_owned()).await;
     let progress = format!("webhook-progress-{id}");
-    assert!(world.store.setting_value(&progress).is_some());
+    assert!(world.store.read_setting(&progress).await.unwrap().is_some());
     world.ask("DELETE", &format!("/v1/webhooks/{id}"), String::new()).await;
-    assert_eq!(world.store.setting_value(&progress), None);
+    assert_eq!(world.store.read_setting(&progress).await.unwrap(), None);
     let world = world.restarted().await;
-    assert_eq!(world.store.setting_value(&progress), None);
+    assert_eq!(world.store.read_setting(&progress).await.unwrap(), None);
 }
 
 #[tokio::test]

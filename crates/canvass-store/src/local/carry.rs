@@ -13,9 +13,7 @@ use std::{
 
 use canvass_domain::{
     Sequence, Timestamp,
-    record::{
-        self, Chain, Entry, Kind, Place, PollEvent, PollNumber, REGISTRY, Record, VoteBody, VoteRecord,
-    },
+    record::{self, Chain, Entry, Kind, Place, PollEvent, PollNumber, REGISTRY, Record},
 };
 use canvass_ledger::{Batch, FileDisk, Ledger, Options, Position, PushError, Reader};
 
@@ -205,28 +203,16 @@ impl NewDirectory {
 fn encode(body: &mut Vec<u8>, place: Place, record: Record, chain: &Chain) -> (Kind, Vec<u8>) {
     match record {
         Record::Vote(vote) => {
-            record::encode_vote(body, place, &vote_body(&vote));
-            let mut personal = Vec::new();
-            vote.personal.iter().for_each(|part| part.encode(&mut personal));
+            let (bytes, personal) = vote.written_anew(place);
+            body.extend_from_slice(&bytes);
             (Kind::Vote, personal)
         }
         Record::Poll(event) => {
-            let event = PollEvent { chain: record::hexadecimal(chain), ..*event };
+            let mut event = PollEvent { chain: record::hexadecimal(chain), ..*event };
+            // They are places in another ledger, and what they named is erased.
+            event.poll.erasing_records.clear();
             (record::encode_event(body, place, &Record::Poll(Box::new(event))), Vec::new())
         }
         other => (record::encode_event(body, place, &other), Vec::new()),
-    }
-}
-
-/// A vote's record as its body is encoded.
-fn vote_body(vote: &VoteRecord) -> VoteBody<'_> {
-    VoteBody {
-        vote_id: vote.vote_id,
-        operation: vote.operation,
-        previous: vote.previous,
-        revision: vote.revision,
-        personal_hash: &vote.personal_hash,
-        added: vote.added.as_ref().map(|(ballot, weight)| (ballot, *weight)),
-        removed: vote.removed.as_ref().map(|(ballot, weight)| (ballot, *weight)),
     }
 }

@@ -4,16 +4,14 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use canvass_domain::{
     PollId,
-    record::{Kind, PollNumber, Record, Setting, decode_place},
+    record::{Kind, PollNumber, Record, decode_place},
 };
 use canvass_ledger::{Position, RecordRef};
 use rustc_hash::FxHashMap;
 
 use super::{
     LocalStore, blocking,
-    lane::reply,
     shared::{Shared, corrupt, decode},
-    writer::Work,
 };
 use crate::{Feed, FeedPage, Happening, Pending, StoreError, What, limits::FEED_RECORDS};
 
@@ -25,15 +23,6 @@ impl Feed for LocalStore {
 
     fn end(&self) -> u64 {
         self.shared.reader.durable_end().get()
-    }
-
-    fn setting_value(&self, name: &str) -> Option<String> {
-        self.shared.setting(name)
-    }
-
-    fn put_setting(&self, setting: Setting) -> Pending<'_, ()> {
-        let (to, answer) = reply();
-        Box::pin(self.ask(Work::Put { setting, reply: to }, answer))
     }
 }
 

@@ -419,6 +419,14 @@ impl Store for LocalStore {
         ask!(self, reply => Work::Setting { setting, reply })
     }
 
+    fn read_setting<'a>(&'a self, name: &'a str) -> Pending<'a, Option<String>> {
+        Box::pin(std::future::ready(Ok(self.shared.setting(name))))
+    }
+
+    fn put_setting(&self, setting: Setting) -> Pending<'_, ()> {
+        ask!(self, reply => Work::Put { setting, reply })
+    }
+
     fn health(&self) -> Health {
         let mut health = health(&self.shared, &self.queue);
         health.figures.extend(disk(&self.directory));

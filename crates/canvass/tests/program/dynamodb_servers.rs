@@ -110,9 +110,14 @@ fn wait_for_votes(server: &Server, votes: u64) {
 }
 
 fn is_up(server: &Server) -> bool {
+    told(server).contains("canvass_redis_up 1")
+}
+
+/// A server's metrics.
+fn told(server: &Server) -> String {
     let (status, metrics) = server.connect().request("GET", "/metrics", "").unwrap();
     assert_eq!(status, 200);
-    metrics.contains("canvass_redis_up 1")
+    metrics
 }
 
 fn wait_for_redis(servers: [&Server; 2]) {
@@ -154,6 +159,17 @@ fn two_servers_share_votes_limits_and_live_results_through_redis() {
         vote(&first, voter, choice);
     }
     while !watcher.line().unwrap().contains(r#""votes":3"#) {}
+
+    // Whoever does not trust the certificate, or does not know the password, goes on without Redis.
+    let other_password = url.replace(PASSWORD, "another");
+    for (environment, url) in [(&[][..], &url), (&trusted[..], &other_password)] {
+        let mut on = on;
+        on[on.len() - 1] = url;
+        let third = Server::beside(&first, environment, &on);
+        wait_until("it has tried", || !told(&third).contains("canvass_redis_failures_total 0"));
+        assert!(!is_up(&third));
+        wait_for_votes(&third, 3);
+    }
 
     // A key's requests are counted together.
     let made = first.json(&["key", "create", "slow", "--scope", "polls:read", "--rate", "1", "--burst", "8"]);

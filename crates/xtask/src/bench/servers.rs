@@ -201,6 +201,14 @@ impl Store for AnsweringStore {
         self.inner.setting(setting)
     }
 
+    fn read_setting<'a>(&'a self, name: &'a str) -> Pending<'a, Option<String>> {
+        self.inner.read_setting(name)
+    }
+
+    fn put_setting(&self, setting: Setting) -> Pending<'_, ()> {
+        self.inner.put_setting(setting)
+    }
+
     fn health(&self) -> Health {
         self.inner.health()
     }

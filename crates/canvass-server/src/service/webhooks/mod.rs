@@ -299,14 +299,13 @@ impl Redelivery {
 
 impl App {
     /// Reads what is kept, at the start.
-    pub(crate) fn load_webhooks(&self) -> Result<(), StoreError> {
+    pub(crate) async fn load_webhooks(&self) -> Result<(), StoreError> {
         let damaged = |name: &str| StoreError::Corrupt(format!("the setting {name}"));
-        let kept: Vec<Webhook> = self.kept(WEBHOOKS)?.unwrap_or_default();
-        let mut hooks = self.parts.webhooks.hooks.write();
+        let kept: Vec<Webhook> = self.kept(WEBHOOKS).await?.unwrap_or_default();
         for webhook in kept {
-            let progress = self.kept(&progress_name(&webhook.id))?;
+            let progress = self.kept(&progress_name(&webhook.id)).await?;
             let hook = LiveWebhook::new(webhook, progress).ok_or_else(|| damaged(WEBHOOKS))?;
-            hooks.insert(hook.webhook.id.clone(), Arc::new(hook));
+            self.parts.webhooks.hooks.write().insert(hook.webhook.id.clone(), Arc::new(hook));
         }
         Ok(())
     }
