@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::ControlFlow};
 use aws_sdk_dynamodb::{operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure};
 use canvass_domain::{
     Sequence, Timestamp,
-    record::{Place, PollNumber, Record, VoteRecord, encode_vote},
+    record::{Place, PollNumber, Record, VoteRecord},
     tally::parts::PartId,
 };
 use canvass_store::{StoreError, local::Contents};

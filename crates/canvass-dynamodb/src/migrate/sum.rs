@@ -2,7 +2,7 @@
 
 use canvass_domain::{
     Poll, PollId, Sequence, Timestamp,
-    record::{Entry, Place, Record, VoteBody, VoteRecord, encode_vote},
+    record::{Entry, Place, Record, VoteRecord},
     tally::Books,
 };
 use sha2::{Digest as _, Sha256};
