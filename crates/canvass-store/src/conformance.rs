@@ -234,6 +234,10 @@ impl World {
             _ => return self.vote(poll, words).await,
         };
         let changed = self.store.change_poll(poll, command, expected, "key:test").await?;
+        if verb == "delete" {
+            // An engine may have erased it first, in steps of its own.
+            return Ok("deleted".to_owned());
+        }
         Ok(format!("{} v{}", changed.status, changed.version))
     }
 
@@ -632,9 +636,9 @@ pub async fn steps_of_a_life(world: World) {
         ("results", "a 1, b 0, c 0 of 1"),
     ];
     let poll = check(&world, DRAFT, &life).await;
-    let end = [("delete", "archived v9"), ("delete", "no poll"), ("ada casts a", "no poll")];
+    let end = [("delete", "deleted"), ("delete", "no poll"), ("ada casts a", "no poll")];
     check_on(&world, &poll, &end).await;
-    check(&world, DRAFT, &[("delete", "draft v2"), ("open", "no poll"), ("results", "no poll")]).await;
+    check(&world, DRAFT, &[("delete", "deleted"), ("open", "no poll"), ("results", "no poll")]).await;
     check(
         &world,
         OPEN,
@@ -1085,7 +1089,7 @@ pub async fn ids_taken_and_free_again(world: World) {
         ("close", "closed v2"),
         ("certify", "certified v3"),
         ("archive", "archived v4"),
-        ("delete", "archived v5"),
+        ("delete", "deleted"),
     ];
     check_on(&world, &poll, &first_life).await;
     let again = [("ada reads", "no vote"), ("ada casts b key k", "cast"), ("results", "a 0, b 1, c 0 of 1")];

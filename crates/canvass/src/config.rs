@@ -703,7 +703,7 @@ mod tests {
     #[test]
     fn every_default_parses() {
         let settings = Settings::merge(Given::default(), File::default());
-        assert_eq!(settings.rows().len(), 40);
+        assert_eq!(settings.rows().len(), 45);
     }
 
     #[test]
