@@ -37,7 +37,6 @@ impl Exports {
         app: App,
     ) -> Result<Option<Self>, Failure> {
         let Some(destination) = settings.export_to.get() else { return Ok(None) };
-        check_is_built_in(destination)?;
         let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("cannot export: {error}"));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
         let voters = match settings.export_voters {
@@ -80,8 +79,14 @@ impl Drop for Exports {
     }
 }
 
-fn check_is_built_in(destination: &Destination) -> Result<(), Failure> {
-    if matches!(destination, Destination::Bucket(_)) && cfg!(not(feature = "object-stores")) {
+/// Whether the program was built with what the settings ask for.
+///
+/// # Errors
+/// If it was not.
+pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
+    if matches!(settings.export_to.get(), Some(Destination::Bucket(_)))
+        && cfg!(not(feature = "object-stores"))
+    {
         return Err(without_buckets());
     }
     Ok(())

@@ -3,9 +3,34 @@
 use std::thread::{self, JoinHandle};
 
 use canvass_server::{AlarmNotice, App};
-use tokio::{runtime::Builder, sync::oneshot};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+};
 
 use crate::{config::Settings, failure::Failure, post::Post};
+
+/// Whom alarms are told, as the settings say.
+pub(crate) struct Told {
+    runtime: Runtime,
+    post: Post,
+}
+
+impl Told {
+    /// Reads the settings; nothing is sent yet.
+    ///
+    /// # Errors
+    /// Mail or a topic that is not set up whole.
+    pub(crate) fn prepare(settings: &Settings) -> Result<Self, Failure> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
+        let post = runtime.block_on(Post::new(settings))?;
+        Ok(Self { runtime, post })
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Failure {
+    Failure::failed(format!("cannot tell others: {error}"))
+}
 
 /// The thread. Dropping it ends what is under way: what was not delivered is delivered after the next start.
 pub(crate) struct Notices {
@@ -17,11 +42,8 @@ impl Notices {
     /// Starts telling others.
     ///
     /// # Errors
-    /// Mail or a topic that is not set up whole.
-    pub(crate) fn start(settings: &Settings, app: App) -> Result<Self, Failure> {
-        let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("cannot tell others: {error}"));
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
-        let post = runtime.block_on(Post::new(settings))?;
+    /// A thread that cannot be started.
+    pub(crate) fn start(Told { runtime, post }: Told, app: App) -> Result<Self, Failure> {
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("canvass-notify".into())

@@ -8,7 +8,14 @@ use canvass_server::{
 };
 use tokio::runtime::Builder;
 
-use crate::{config::Settings, engine::Engine, exports::Exports, failure::Failure, notices::Notices, tls};
+use crate::{
+    config::Settings,
+    engine::Engine,
+    exports::{self, Exports},
+    failure::Failure,
+    notices::{Notices, Told},
+    tls,
+};
 
 /// A server that is about to serve.
 pub(crate) struct Server {
@@ -27,8 +34,13 @@ pub(crate) struct Server {
 
 impl Server {
     /// Opens the store, listens, and makes the admin key where there is none.
+    ///
+    /// The key that is made at the first start is shown once, so whatever can fail comes before it, and what the settings
+    /// alone decide before anything is written.
     pub(crate) fn start(settings: &Settings) -> Result<Self, Failure> {
         let tls = tls::prepare(settings)?;
+        exports::check(settings)?;
+        let told = Told::prepare(settings)?;
         let engine = Engine::open(settings)?;
         let listeners = Listeners::bind(settings.listen, settings.serve_options())
             .map_err(|error| Failure::failed(error.to_string()))?;
@@ -38,11 +50,11 @@ impl Server {
             None => listeners,
         };
         let app = App::new(Arc::clone(&engine.store), SystemEdge::default(), settings.service_settings());
+        let exports = Exports::start(settings, Arc::clone(&engine.store), app.clone())?;
         let made_key = block_on(app.bootstrap())?
             .map_err(|error| Failure::failed(format!("the API keys cannot be read or made: {error}")))?;
         engine.share_keys(&app);
-        let exports = Exports::start(settings, Arc::clone(&engine.store), app.clone())?;
-        let notices = Notices::start(settings, app.clone())?;
+        let notices = Notices::start(told, app.clone())?;
         Ok(Self { listeners, is_secure, made_key, app, engine, exports, notices })
     }
 

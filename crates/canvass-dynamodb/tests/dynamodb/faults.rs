@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 use std::time::Duration;
 
@@ -193,4 +193,59 @@ async fn closing_on_one_server_ends_voting_on_the_other() {
     assert_eq!(last.place.sequence, Sequence(records.len() as u64));
     assert!(last.place.at >= Timestamp::from_microseconds(0));
     one.check_records(&poll).await;
+}
+
+/// A vote that was decided before a poll is closed on another server, and reaches the tables late, is before its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs DynamoDB Local: cargo xtask test"]
+async fn a_closing_waits_for_votes_on_their_way() {
+    let tables = Tables::make().await;
+    let clock = TestClock::default();
+    let proxy = begin(&endpoint(), |operation, body| match operation {
+        "PutItem" if body.contains("late") => Fate::Held(Duration::from_millis(900)),
+        _ => Fate::Done,
+    })
+    .await;
+    let first = tables.open_patient(clock.clone()).await;
+    let second = tables.open_at(&proxy.endpoint, clock.clone()).await;
+    let (one, other) = (World::new(first, clock.clone(), ()), World::new(second, clock, ()));
+    let poll = one.create(FREE).await;
+    assert_eq!(other.tell(&poll, "ada casts a").await, "cast");
+    let close = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let told = one.tell(&poll, "close").await;
+        (told, one.all_records(&poll).await.unwrap().len())
+    };
+    let (voted, (closed, at_close)) = tokio::join!(other.tell(&poll, "late casts b"), close);
+    assert_eq!((voted.as_str(), closed.as_str()), ("cast", "closed v2"));
+    let records = one.all_records(&poll).await.unwrap();
+    assert_eq!((records.len(), at_close), (5, 5), "creation, opening, two votes, closing");
+    assert!(matches!(records[4].entry.record, Record::Poll(_)), "the end is the last record");
+    assert_eq!(one.check_records(&poll).await.votes, 2);
+}
+
+/// A lot of codes that was cut off before its last write was never made: nobody was shown its codes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs DynamoDB Local: cargo xtask test"]
+async fn codes_of_a_lot_that_was_cut_off_are_unknown() {
+    let tables = Tables::make().await;
+    let clock = TestClock::default();
+    let is_cut = Arc::new(AtomicBool::new(false));
+    let cut = Arc::clone(&is_cut);
+    let proxy = begin(&endpoint(), move |operation, _| match operation {
+        "TransactWriteItems" if cut.load(Ordering::SeqCst) => Fate::Throttled,
+        _ => Fate::Done,
+    })
+    .await;
+    let store = tables.open_impatient(&proxy.endpoint, clock.clone()).await;
+    let world = World::new(store, clock, tables);
+    let coded =
+        r#"{"title": "T", "options": [{"id": "a"}, {"id": "b"}], "access": "code", "status": "open"}"#;
+    let poll = world.create(coded).await;
+    assert_eq!(world.tell(&poll, "codes one").await, "added");
+    is_cut.store(true, Ordering::SeqCst);
+    assert_eq!(world.tell(&poll, "codes two").await, "unavailable");
+    is_cut.store(false, Ordering::SeqCst);
+    assert_eq!(world.tell(&poll, "x casts a code two").await, "unknown code");
+    assert_eq!(world.tell(&poll, "x casts a code one").await, "cast");
 }

@@ -11,3 +11,4 @@ mod proxy;
 mod redis;
 mod redis_server;
 mod support;
+mod tables;

@@ -27,6 +27,8 @@ pub(crate) enum Fate {
     Conflict,
     /// It is done and answered late.
     Slow(Duration),
+    /// It is done late.
+    Held(Duration),
 }
 
 /// A proxy under way; it ends when dropped.
@@ -90,6 +92,9 @@ async fn serve(
             client.write_all(answer.as_bytes()).await?;
             client.flush().await?;
             continue;
+        }
+        if let Fate::Held(wait) = fate {
+            tokio::time::sleep(wait).await;
         }
         ask_for_capacity(&operation, &mut request);
         server.write_all(request.head.as_bytes()).await?;

@@ -62,6 +62,20 @@ fn the_service_manager_is_told() {
     assert!(process.wait().unwrap().success());
 }
 
+/// The key that a first start makes is shown once.
+#[test]
+fn a_start_that_fails_makes_no_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, file) = (directory.path().join("data"), directory.path().join("file"));
+    std::fs::write(&file, "").unwrap();
+    let mut command = program();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).arg("--export-to").arg(file);
+    let output = finish(&mut command);
+    assert_eq!(output.code, 1, "{}", output.stderr);
+    let server = Server::start_on(directory, &[], &[]);
+    assert!(server.key.starts_with("canvass_"));
+}
+
 #[test]
 fn a_given_admin_key_is_used_and_never_printed() {
     let directory = tempfile::tempdir().unwrap();

@@ -293,8 +293,10 @@ fn wait_for(done: impl FnMut() -> bool) {
 #[test]
 fn a_program_without_tls_says_how_to_get_it() {
     let mail = ["--mail-server", "smtps://example.com", "--mail-from", "a@b.c", "--mail-to", "d@e.f"];
-    let output = crate::harness::run(&[&["serve"][..], &mail].concat());
-    assert_eq!(output.code, 2);
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let output = crate::harness::run(&[&["serve", "--data", data.to_str().unwrap()][..], &mail].concat());
+    assert_eq!((output.code, data.exists()), (2, false));
     assert!(output.stderr.contains("--features tls"), "{}", output.stderr);
     let server = Server::start(&[]);
     let refused = post(&server, "/v1/webhooks", &json!({"url": "https://example.com/"}), 422);
