@@ -210,7 +210,7 @@ fn a_poll_that_is_deleted_takes_nothing_more() {
                 )
             };
             let (_, (deleted, coded, edited, opened)) = tokio::join!(first, gathered);
-            assert_eq!(deleted, "draft v2");
+            assert_eq!(deleted, "deleted");
             assert_eq!([coded, edited, opened], ["no poll"; 3]);
         }
         store.close();
