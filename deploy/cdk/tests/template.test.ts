@@ -51,6 +51,7 @@ test("parameters and outputs keep the documents' names", () => {
     "DomainName",
     "ElastiCacheNodeType",
     "Environment",
+    "EraseAfterDays",
     "ExportSchedule",
     "FunctionsArchitecture",
     "FunctionsBucket",
