@@ -118,7 +118,7 @@ function chooseTarget(byCloudFront: string | undefined, byApi: string | undefine
 
 const GROUPS = [
   ["Needed", ["FunctionsBucket", "FunctionsPrefix", "FunctionsArchitecture", "AlertEmail"]],
-  ["What is promised", ["Environment", "DailyVoteTarget", "ImplicitPolls", "ExportSchedule"]],
+  ["What is promised", ["Environment", "DailyVoteTarget", "ImplicitPolls", "ExportSchedule", "EraseAfterDays"]],
   ["Limits", ["ApiThrottleRateLimit", "ApiThrottleBurstLimit", "ApiKeyRequired", "ApiKeyRateLimit", "ApiKeyBurstLimit", "ApiKeyDailyQuota", "WafRateLimit", "MonthlyBudget"]],
   ["A name, and CloudFront", ["CloudFront", "DomainName", "CertificateArn"]],
   ["Costs money while idle", ["Redis", "ElastiCacheNodeType", "QuickSightUserArn"]],
