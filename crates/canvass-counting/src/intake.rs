@@ -1,5 +1,7 @@
 //! Reading ballots: which of a profile a method can count, which are blank, and which it must reject.
 
+use std::ops::AddAssign;
+
 use crate::{
     BallotCounts, Figure, Profile,
     packed::{PackedBallot, Ranks},
@@ -15,33 +17,61 @@ pub(crate) enum Reading<T> {
     Rejected,
 }
 
+/// How many ballots were read, in millionths of a vote.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cast {
+    pub(crate) counted: i128,
+    blank: i128,
+    rejected: i128,
+}
+
+impl Cast {
+    /// Notes a ballot; gives its vote, if it counts.
+    pub(crate) fn take<T>(&mut self, reading: Reading<T>, weight: i128) -> Option<T> {
+        match reading {
+            Reading::Vote(vote) => {
+                self.counted += weight;
+                return Some(vote);
+            }
+            Reading::Blank => self.blank += weight,
+            Reading::Rejected => self.rejected += weight,
+        }
+        None
+    }
+
+    pub(crate) fn figures(self) -> BallotCounts {
+        BallotCounts {
+            cast: Figure::millionths(self.counted + self.blank + self.rejected),
+            counted: Figure::millionths(self.counted),
+            blank: Figure::millionths(self.blank),
+            rejected: Figure::millionths(self.rejected),
+        }
+    }
+}
+
+impl AddAssign for Cast {
+    fn add_assign(&mut self, other: Self) {
+        self.counted += other.counted;
+        self.blank += other.blank;
+        self.rejected += other.rejected;
+    }
+}
+
 /// The ballots that count, each with its weight in millionths of a vote, and the numbers of all.
 pub(crate) fn read<'a, T>(
     profile: &'a Profile,
     reading: impl Fn(PackedBallot<'a>) -> Reading<T>,
 ) -> (BallotCounts, Vec<(T, i128)>) {
-    let (mut votes, mut counted, mut blank, mut rejected) = (Vec::with_capacity(profile.len()), 0, 0, 0);
+    let (mut votes, mut cast) = (Vec::with_capacity(profile.len()), Cast::default());
     let all_known = profile.names_known_options();
     let option_count = profile.option_count();
     for (ballot, total) in profile.packed() {
         let weight = total.signed_millionths();
         let known = all_known || ballot.option_max().is_none_or(|option| usize::from(option) < option_count);
-        match if known { reading(ballot) } else { Reading::Rejected } {
-            Reading::Vote(vote) => {
-                counted += weight;
-                votes.push((vote, weight));
-            }
-            Reading::Blank => blank += weight,
-            Reading::Rejected => rejected += weight,
-        }
+        let reading = if known { reading(ballot) } else { Reading::Rejected };
+        votes.extend(cast.take(reading, weight).map(|vote| (vote, weight)));
     }
-    let ballots = BallotCounts {
-        cast: Figure::millionths(counted + blank + rejected),
-        counted: Figure::millionths(counted),
-        blank: Figure::millionths(blank),
-        rejected: Figure::millionths(rejected),
-    };
-    (ballots, votes)
+    (cast.figures(), votes)
 }
 
 /// The ranks of a ranked ballot up to the last that is not skipped.

@@ -5,8 +5,8 @@
 //! counts end before many are. The figures are the same, because whatever moves, moves at the same value.
 
 use crate::{
-    BallotCounts, Figure, Profile, Total, WEIGHT_UNIT,
-    intake::Reading,
+    Profile, Total, WEIGHT_UNIT,
+    intake::{Cast, Reading},
     packed::{PackedBallot, PackedRank, Ranks},
     profile::NONE,
 };
@@ -71,45 +71,39 @@ impl<'a> Papers<'a> {
         reading: impl Fn(PackedBallot<'a>) -> Reading<Ranks<'a>>,
         value: u64,
         alone: bool,
-    ) -> (BallotCounts, Self) {
+    ) -> (Cast, Self) {
+        let weighed = |(ballot, total): (PackedBallot<'a>, Total)| (ballot, total.signed_millionths());
+        if alone || !profile.names_known_options() {
+            return Self::of(profile, profile.packed().map(weighed), reading, value);
+        }
+        let (mut cast, mut made) = Self::of(profile, profile.single().map(weighed), reading, value);
+        made.take_bundles(value);
+        // Where all are whole, so are those in bundles; else it takes a look at each of these.
+        made.are_whole_votes &= profile.has_whole_votes()
+            || profile.bundled_totals().all(|total| is_whole(total.signed_millionths()));
+        cast.counted += profile.bundles().map(|(_, bundle)| bundle.total.signed_millionths()).sum::<i128>();
+        (cast, made)
+    }
+
+    /// A paper for each of some ballots of a profile with their weights in millionths of a vote, and the numbers of all.
+    pub(crate) fn of(
+        profile: &'a Profile,
+        ballots: impl Iterator<Item = (PackedBallot<'a>, i128)>,
+        reading: impl Fn(PackedBallot<'a>) -> Reading<Ranks<'a>>,
+        value: u64,
+    ) -> (Cast, Self) {
         let mut made = Self { profile, list: Vec::new(), are_whole_votes: true };
-        let mut are_whole_votes = true;
-        let (mut counted, mut blank, mut rejected) = (0, 0, 0);
-        let mut take = |ballot: PackedBallot<'a>, weight: i128, list: &mut Vec<Paper<'a>>| {
+        let mut cast = Cast::default();
+        for (ballot, weight) in ballots {
             let option_count = profile.option_count();
             let is_known = ballot.option_max().is_none_or(|option| usize::from(option) < option_count);
-            match if is_known { reading(ballot) } else { Reading::Rejected } {
-                Reading::Vote(ranks) => {
-                    counted += weight;
-                    are_whole_votes &= is_whole(weight);
-                    list.push(Paper::new(ranks, weight, value));
-                }
-                Reading::Blank => blank += weight,
-                Reading::Rejected => rejected += weight,
+            let reading = if is_known { reading(ballot) } else { Reading::Rejected };
+            if let Some(ranks) = cast.take(reading, weight) {
+                made.are_whole_votes &= is_whole(weight);
+                made.list.push(Paper::new(ranks, weight, value));
             }
-        };
-        if alone || !profile.names_known_options() {
-            profile
-                .packed()
-                .for_each(|(ballot, total)| take(ballot, total.signed_millionths(), &mut made.list));
-        } else {
-            profile
-                .single()
-                .for_each(|(ballot, total)| take(ballot, total.signed_millionths(), &mut made.list));
-            made.take_bundles(value);
-            // Where all are whole, so are those in bundles; else it takes a look at each of these.
-            are_whole_votes &= profile.has_whole_votes()
-                || profile.bundled_totals().all(|total| is_whole(total.signed_millionths()));
-            counted += profile.bundles().map(|(_, bundle)| bundle.total.signed_millionths()).sum::<i128>();
         }
-        made.are_whole_votes = are_whole_votes;
-        let ballots = BallotCounts {
-            cast: Figure::millionths(counted + blank + rejected),
-            counted: Figure::millionths(counted),
-            blank: Figure::millionths(blank),
-            rejected: Figure::millionths(rejected),
-        };
-        (ballots, made)
+        (cast, made)
     }
 
     fn take_bundles(&mut self, value: u64) {

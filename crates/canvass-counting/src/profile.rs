@@ -6,13 +6,14 @@
 use std::{
     hash::{BuildHasher as _, RandomState},
     ops::Range,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use hashbrown::HashTable;
 
 use crate::{
     Ballot, OptionIndex, Total, WEIGHT_UNIT, Weight,
+    course::{Course, LastCount},
     packed::{PackedBallot, Ranks, pack},
 };
 
@@ -32,7 +33,8 @@ const UNUSED_KEPT_MAX: usize = 1_024;
 /// nobody casts it any more, the place is kept, until these are the larger part of all.
 ///
 /// A copy has no such table until something is added to it, and a copy over an earlier copy of the same profile takes
-/// only what is new or was changed, so that copying a profile to count it is quick.
+/// only what is new or was changed, so that copying a profile to count it is quick. Where the earlier copy was counted
+/// in rounds, the next count goes on from that count.
 #[derive(Debug, Default)]
 pub struct Profile {
     option_count: usize,
@@ -72,6 +74,8 @@ pub struct Profile {
     changed: Vec<u32>,
     /// How many changes were dropped; of a copy, how many there were when it was made.
     changes_dropped: u64,
+    /// The last count in rounds, and what has changed since.
+    last_count: Mutex<LastCount>,
     /// The codes of the ballot in hand.
     scratch: Vec<u16>,
     /// Whose ballots these are: the same in a copy until something is added to it. Ballots keep their places, so of two
@@ -270,6 +274,20 @@ impl Profile {
         self.fractional == 0
     }
 
+    /// The last count in rounds, and what has changed since; nothing is left of it.
+    pub(crate) fn take_last_count(&self) -> LastCount {
+        std::mem::take(&mut *self.lock_last_count())
+    }
+
+    /// Keeps the course of a count for the next one.
+    pub(crate) fn keep_course(&self, course: Course) {
+        *self.lock_last_count() = LastCount { course: Some(course), changed: Vec::new() };
+    }
+
+    fn lock_last_count(&self) -> MutexGuard<'_, LastCount> {
+        self.last_count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn total_of(&self, index: u32) -> Total {
         let index = index as usize;
         if self.ones[index / 64] & (1 << (index % 64)) != 0 {
@@ -296,6 +314,7 @@ impl Profile {
             self.bundles[bundle].total = apply(self.bundles[bundle].total);
         }
         self.note_change(index);
+        self.last_count.get_mut().unwrap_or_else(PoisonError::into_inner).course = None;
         let is_fractional =
             |total: Total| usize::from(!total.millionths().is_multiple_of(WEIGHT_UNIT.into()));
         let is_unused = |total: Total| usize::from(total == Total::ZERO);
@@ -498,16 +517,28 @@ impl Clone for Profile {
             self.bundle_of.clear();
             self.single.clear();
         }
-        if changed.is_none() {
-            self.totals.clear();
+        let last_count = self.last_count.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let is_few =
+            |changed: &&[u32]| changed.len() + last_count.changed.len() <= source.starts.len() / NEW_PART;
+        if changed.as_ref().is_none_or(|changed| !is_few(changed)) {
+            *last_count = LastCount::default();
         }
         extend(&mut self.codes, &source.codes);
         extend(&mut self.starts, &source.starts);
         extend(&mut self.bundle_of, &source.bundle_of);
         extend(&mut self.single, &source.single);
-        extend(&mut self.totals, &source.totals);
-        for index in changed.unwrap_or_default() {
-            self.totals[*index as usize] = source.totals[*index as usize];
+        if let Some(changed) = changed {
+            // Whose ballots are new has changed as well.
+            self.totals.resize(source.totals.len(), Total::ZERO);
+            for index in changed {
+                let after = source.totals[*index as usize];
+                let before = std::mem::replace(&mut self.totals[*index as usize], after);
+                if last_count.course.is_some() && before != after {
+                    last_count.changed.push((*index, after.signed_millionths() - before.signed_millionths()));
+                }
+            }
+        } else {
+            self.totals.clone_from(&source.totals);
         }
         self.ones.clone_from(&source.ones);
         self.changed.clear();

@@ -7,13 +7,11 @@
 
 use crate::{
     Count, Destination, ElectedBecause, EliminatedBecause, Figure, Inactive, IrvRules, OptionIndex,
-    OvervoteRule, RankingRules, RepeatedRankingRule, Round, Step, TiePurpose, TieRule, Total, Transfer,
-    WEIGHT_UNIT, WigmRules, WinnerMode,
+    RankingRules, Round, Step, TiePurpose, TieRule, Total, Transfer, WEIGHT_UNIT, WigmRules, WinnerMode,
+    course::Moving,
     election::Election,
-    intake,
     method::Task,
-    packed::{PackedRank, Ranks},
-    papers::{Next, Paper, Papers},
+    piles::{InactiveVotes, Moved, Onward, Release, State},
     tie_break::Ties,
     wide::multiply_divide,
 };
@@ -61,80 +59,23 @@ struct Procedure<'a> {
     decimals: u32,
 }
 
-/// The state of an option.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// In the running; also the winner of a count that goes on until two are left.
-    Continuing,
-    /// Elected, and its surplus moves on.
-    Elected,
-    Eliminated,
-}
-
-/// Where a ballot goes.
-enum Landing {
-    On(OptionIndex),
-    Exhausted,
-    Overvote,
-    Repeated,
-    Skipped,
-    /// Its ballots go different ways.
-    Apart,
-}
-
-/// The votes of one option that move.
-struct Moved {
-    to_options: Vec<i128>,
-    to_inactive: i128,
-}
-
 /// A count under way. All votes are in units of the last place, times millionths.
 struct Tabulation<'a> {
     procedure: &'a Procedure<'a>,
     seats: usize,
     /// One vote of weight one.
     one: u64,
-    papers: Papers<'a>,
-    /// The place of the first rank that repeats an option; only where that exhausts the ballot.
-    repeats: Vec<usize>,
-    /// The papers that lie with each option, by index.
-    piles: Vec<Vec<u32>>,
+    ballots: Moving<'a>,
     tally: Vec<i128>,
     states: Vec<State>,
     elected: Vec<OptionIndex>,
     eliminated_count: usize,
     inactive: InactiveVotes,
+    residual: i128,
     threshold: i128,
-    /// Whether all weights are whole votes, so that a majority is one vote more than half and not a millionth more.
-    whole_votes: bool,
     rounds: Vec<Round>,
     /// The tally of each earlier round, for ties.
     history: Vec<Vec<i128>>,
-    /// Whether no ballot moves again after those that move now, so that none need be kept.
-    is_last_move: bool,
-}
-
-/// What a ballot's ranks mean as things stand.
-#[derive(Clone, Copy)]
-struct Reader<'a> {
-    rules: &'a RankingRules,
-    states: &'a [State],
-}
-
-#[derive(Clone, Copy, Default)]
-struct InactiveVotes {
-    exhausted_choices: i128,
-    overvotes: i128,
-    repeated_rankings: i128,
-    skipped_rankings: i128,
-    final_surplus: i128,
-    residual: i128,
-}
-
-impl Moved {
-    fn new(option_count: usize) -> Self {
-        Self { to_options: vec![0; option_count], to_inactive: 0 }
-    }
 }
 
 /// Why a count is over.
@@ -143,25 +84,31 @@ enum End {
     Tied(Vec<OptionIndex>),
 }
 
-/// What the ballots of an option that is out of the running do next.
-struct Release {
-    option: OptionIndex,
-    /// The part of each ballot's value that moves on, in units of the last place; the rest stays.
-    fraction: u64,
-    is_winner: bool,
-}
-
 impl<'a> Tabulation<'a> {
     fn run(task: &Task<'a>, procedure: &'a Procedure<'a>) -> Count {
         let one = 10u64.pow(procedure.decimals);
-        // Where a repeated option ends a ballot, that may be anywhere, so each ballot is looked at by itself.
-        let exhausts = procedure.ranking.repeated_ranking == RepeatedRankingRule::Exhaust;
-        let (ballots, papers) = Papers::read(task.profile, intake::ranking, one, exhausts);
-        let mut count = Count::new(task, ballots);
+        // With one seat there are no surpluses, so ballots move whole.
+        let ballots = Moving::new(task.profile, procedure.ranking, one, task.seats == 1);
+        let mut count = Count::new(task, ballots.cast.figures());
         if !count.is_contested() {
             return count;
         }
-        let mut tabulation = Self::new(procedure, task, papers, exhausts);
+        let option_count = count.option_count;
+        let mut tabulation = Self {
+            procedure,
+            seats: task.seats,
+            one,
+            ballots,
+            tally: vec![0; option_count],
+            states: vec![State::Continuing; option_count],
+            elected: Vec::new(),
+            eliminated_count: 0,
+            inactive: InactiveVotes::default(),
+            residual: 0,
+            threshold: 0,
+            rounds: Vec::new(),
+            history: Vec::new(),
+        };
         let mut ties = Ties::new(task.tie_break);
         let end = tabulation.count(&mut ties);
         let tied = match end {
@@ -169,42 +116,14 @@ impl<'a> Tabulation<'a> {
             End::Tied(tied) if tabulation.elected.len() < task.seats => tied,
             End::Done | End::Tied(_) => Vec::new(),
         };
+        tabulation.ballots.finish();
         count.rounds = tabulation.rounds;
         count.close(Election { elected: tabulation.elected, tied }, ties)
     }
 
-    fn new(procedure: &'a Procedure<'a>, task: &Task<'a>, papers: Papers<'a>, exhausts: bool) -> Self {
-        let option_count = task.profile.option_count();
-        let repeats = if exhausts {
-            (0..papers.len())
-                .map(|index| first_repeat(papers.get(small(index)).ranks, option_count))
-                .collect()
-        } else {
-            Vec::new()
-        };
-        let whole_votes = papers.are_whole_votes;
-        Self {
-            procedure,
-            seats: task.seats,
-            one: 10u64.pow(procedure.decimals),
-            papers,
-            repeats,
-            piles: vec![Vec::new(); option_count],
-            tally: vec![0; option_count],
-            states: vec![State::Continuing; option_count],
-            elected: Vec::new(),
-            eliminated_count: 0,
-            inactive: InactiveVotes::default(),
-            threshold: 0,
-            whole_votes,
-            rounds: Vec::new(),
-            history: Vec::new(),
-            is_last_move: false,
-        }
-    }
-
     fn count(&mut self, ties: &mut Ties<'_>) -> End {
-        self.deal_first_ranks();
+        let dealt = self.ballots.deal();
+        self.take(&dealt);
         let mut step = Step::FirstCount;
         loop {
             let round = self.open_round(step);
@@ -442,41 +361,25 @@ impl<'a> Tabulation<'a> {
         chosen.and_then(|chosen| chosen.first().copied()).ok_or(End::Tied(tied))
     }
 
-    /// Puts every ballot with the first option that it counts for.
-    fn deal_first_ranks(&mut self) {
-        let mut moved = Moved::new(self.states.len());
-        for index in 0..small(self.papers.len()) {
-            self.advance(index, &mut moved);
-        }
-    }
-
     /// Moves the ballots of the options that were elected or eliminated.
     fn release(&mut self, releases: &[Release]) -> Vec<Transfer> {
-        let is_final = self.uses_surpluses() && self.elected.len() >= self.seats;
-        self.is_last_move = self.decides_next_round();
-        let piles: Vec<_> = releases
-            .iter()
-            .map(|release| std::mem::take(&mut self.piles[usize::from(release.option)]))
-            .collect();
+        let onward = if self.uses_surpluses() && self.elected.len() >= self.seats {
+            Onward::FinalSurplus
+        } else if self.decides_next_round() {
+            Onward::Last
+        } else {
+            Onward::Next
+        };
+        let moves = self.ballots.release(releases, &self.states, onward);
         let mut transfers = Vec::new();
-        for (release, pile) in releases.iter().zip(&piles) {
-            let mut moved = Moved::new(self.states.len());
-            let mut kept = 0;
-            for &index in pile {
-                kept += self.reduce_value(index, release.fraction);
-                if is_final {
-                    let votes = self.papers.get(index).votes();
-                    self.inactive.final_surplus += votes;
-                    moved.to_inactive += votes;
-                } else {
-                    self.advance(index, &mut moved);
-                }
-            }
-            let residual = if release.is_winner { (kept - self.threshold).max(0) } else { 0 };
-            self.inactive.residual += residual;
-            self.tally[usize::from(release.option)] = kept - residual;
+        for (release, moved) in releases.iter().zip(moves) {
+            self.take(&moved);
+            let residual = if release.is_winner { (moved.kept - self.threshold).max(0) } else { 0 };
+            self.residual += residual;
+            self.tally[usize::from(release.option)] = moved.kept - residual;
             let to_options = (0..).map(Destination::Option).zip(moved.to_options);
-            let others = [(Destination::Inactive, moved.to_inactive), (Destination::Residual, residual)];
+            let others =
+                [(Destination::Inactive, moved.to_inactive.sum()), (Destination::Residual, residual)];
             let paths = to_options.chain(others);
             let transfer = |(to, votes)| Transfer { from: release.option, to, votes: self.figure(votes) };
             transfers.extend(paths.filter(|(_, votes)| *votes > 0).map(transfer));
@@ -485,17 +388,10 @@ impl<'a> Tabulation<'a> {
         transfers
     }
 
-    /// Leaves a ballot only the part of its value that moves on; gives the votes that stay.
-    fn reduce_value(&mut self, index: u32, fraction: u64) -> i128 {
-        if fraction == self.one {
-            return 0;
-        }
-        let paper = self.papers.get_mut(index);
-        let product = u128::from(paper.value) * u128::from(fraction) / u128::from(self.one);
-        let moving = u64::try_from(product).unwrap_or(paper.value);
-        let kept = paper.value - moving;
-        paper.value = moving;
-        i128::from(kept) * paper.weight
+    /// Adds votes to where they came.
+    fn take(&mut self, moved: &Moved) {
+        self.tally.iter_mut().zip(&moved.to_options).for_each(|(votes, more)| *votes += more);
+        self.inactive += moved.to_inactive;
     }
 
     /// Whether the next round elects whoever has more votes, and is the last.
@@ -508,45 +404,12 @@ impl<'a> Tabulation<'a> {
             && self.continuing().len() <= 2
     }
 
-    /// Moves a paper to where it counts next.
-    fn advance(&mut self, index: u32, moved: &mut Moved) {
-        let reader = Reader { rules: self.procedure.ranking, states: &self.states };
-        let repeats_at = self.repeats.get(index as usize).copied().unwrap_or(usize::MAX);
-        let paper = *self.papers.get(index);
-        match reader.land(&paper, repeats_at) {
-            (Landing::Apart, _) if self.is_last_move => {
-                let (tally, inactive) = (&mut self.tally, &mut self.inactive);
-                self.papers.apart(paper, |paper| {
-                    let (landing, _) = reader.land(&paper, usize::MAX);
-                    add(paper.votes(), &landing, tally, inactive, moved);
-                });
-            }
-            (Landing::Apart, _) => {
-                for index in self.papers.take_apart(index) {
-                    let reader = Reader { rules: self.procedure.ranking, states: &self.states };
-                    let landing = reader.land(self.papers.get(index), usize::MAX);
-                    self.put(index, landing, moved);
-                }
-            }
-            landing => self.put(index, landing, moved),
-        }
-    }
-
-    /// Puts a paper where it goes, and adds it to the tally there.
-    fn put(&mut self, index: u32, (landing, next): (Landing, usize), moved: &mut Moved) {
-        let paper = self.papers.get_mut(index);
-        paper.place = next;
-        add(paper.votes(), &landing, &mut self.tally, &mut self.inactive, moved);
-        if let Landing::On(option) = landing {
-            self.piles[usize::from(option)].push(index);
-        }
-    }
-
     fn compute_threshold(&self) -> i128 {
         let active: i128 = self.continuing().iter().map(|&option| self.votes(option)).sum();
         let seats = i128::try_from(self.seats).unwrap_or(i128::MAX - 1);
         let vote = i128::from(self.one) * i128::from(WEIGHT_UNIT);
-        let unit = if !self.whole_votes {
+        // Among whole votes a majority is one vote more than half, and not a millionth more.
+        let unit = if !self.ballots.are_whole_votes {
             i128::from(self.one)
         } else if self.procedure.fractional_quota {
             i128::from(WEIGHT_UNIT)
@@ -608,100 +471,9 @@ impl<'a> Tabulation<'a> {
             repeated_rankings: self.figure(votes.repeated_rankings),
             skipped_rankings: self.figure(votes.skipped_rankings),
             final_surplus: self.figure(votes.final_surplus),
-            residual: self.figure(votes.residual),
+            residual: self.figure(self.residual),
         }
     }
-}
-
-impl Reader<'_> {
-    /// Where a paper goes from its place on, and the place after the rank that says so.
-    fn land(self, paper: &Paper<'_>, repeats_at: usize) -> (Landing, usize) {
-        let mut place = paper.place;
-        let mut skipped = 0;
-        loop {
-            let (rank, next) = match paper.at(place) {
-                Next::Rank(rank, next) => (rank, next),
-                Next::Apart => return (Landing::Apart, place),
-                Next::End => return (Landing::Exhausted, place),
-            };
-            if rank == PackedRank::Skipped {
-                skipped += 1;
-                place = next;
-                continue;
-            }
-            if self.rules.skipped_ranks_max.is_some_and(|most| skipped > most) {
-                return (Landing::Skipped, next);
-            }
-            skipped = 0;
-            if place >= repeats_at {
-                return (Landing::Repeated, next);
-            }
-            if let Some(landing) = self.read_rank(rank) {
-                return (landing, next);
-            }
-            place = next;
-        }
-    }
-
-    /// What one rank does with the ballot; nothing where the next rank counts.
-    fn read_rank(self, rank: PackedRank<'_>) -> Option<Landing> {
-        match (rank, self.rules.overvote) {
-            (PackedRank::One([option]), _) => self.is_continuing(*option).then_some(Landing::On(*option)),
-            (PackedRank::Skipped, _)
-            | (PackedRank::Equal(_) | PackedRank::Overvote, OvervoteRule::AlwaysSkipToNext) => None,
-            (PackedRank::Equal(options), OvervoteRule::ExhaustIfMultipleContinuing) => {
-                let mut continuing = options.iter().filter(|&&option| self.is_continuing(option));
-                match (continuing.next(), continuing.next()) {
-                    (None, _) => None,
-                    (Some(option), None) => Some(Landing::On(*option)),
-                    (Some(_), Some(_)) => Some(Landing::Overvote),
-                }
-            }
-            (PackedRank::Equal(_), OvervoteRule::ExhaustImmediately) | (PackedRank::Overvote, _) => {
-                Some(Landing::Overvote)
-            }
-        }
-    }
-
-    fn is_continuing(self, option: OptionIndex) -> bool {
-        self.states[usize::from(option)] == State::Continuing
-    }
-}
-
-/// Adds votes where they go.
-fn add(votes: i128, landing: &Landing, tally: &mut [i128], inactive: &mut InactiveVotes, moved: &mut Moved) {
-    let inactive = match landing {
-        Landing::On(option) => {
-            tally[usize::from(*option)] += votes;
-            moved.to_options[usize::from(*option)] += votes;
-            return;
-        }
-        Landing::Exhausted | Landing::Apart => &mut inactive.exhausted_choices,
-        Landing::Overvote => &mut inactive.overvotes,
-        Landing::Repeated => &mut inactive.repeated_rankings,
-        Landing::Skipped => &mut inactive.skipped_rankings,
-    };
-    *inactive += votes;
-    moved.to_inactive += votes;
-}
-
-/// The place of the first rank that holds an option which an earlier rank holds too.
-fn first_repeat(ranks: Ranks<'_>, option_count: usize) -> usize {
-    let mut seen = vec![false; option_count];
-    let mut repeats = |&option: &OptionIndex| std::mem::replace(&mut seen[usize::from(option)], true);
-    let mut place = 0;
-    while let Some((rank, next)) = ranks.at(place) {
-        if rank.options().iter().any(&mut repeats) {
-            return place;
-        }
-        place = next;
-    }
-    usize::MAX
-}
-
-/// A number of papers in memory.
-fn small(number: usize) -> u32 {
-    u32::try_from(number).expect("papers fit in memory")
 }
 
 /// The tied options that differ from the others in the latest earlier round where any do, then in the one before, and

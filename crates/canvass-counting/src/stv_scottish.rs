@@ -27,8 +27,8 @@ const VOTE: i128 = ONE as i128 * WEIGHT_UNIT as i128;
 
 /// Counts by the Scottish rules.
 pub(crate) fn count_scottish(task: &Task<'_>) -> Count {
-    let (ballots, papers) = Papers::read(task.profile, preferences, ONE, false);
-    let mut count = Count::new(task, ballots);
+    let (cast, papers) = Papers::read(task.profile, preferences, ONE, false);
+    let mut count = Count::new(task, cast.figures());
     if !count.is_contested() {
         return count;
     }

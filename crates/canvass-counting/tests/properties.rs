@@ -377,6 +377,41 @@ proptest! {
     }
 }
 
+proptest! {
+    /// A count of a copy goes on from the count of the copy before. It must come to what a count of the same ballots
+    /// from nothing does, whoever is eliminated in which round.
+    #[test]
+    fn a_count_that_goes_on_is_a_whole_count(
+        cast in vec(ballot(6), 100..250),
+        then in vec(vec((any::<bool>(), ballot(6)), 0..6), 1..6),
+        half in prop::option::weighted(0.1, 0..6usize),
+        irv in select(methods().into_iter().filter(|one| matches!(one, Method::Irv(_))).collect::<Vec<_>>()),
+        seats in prop_oneof![8 => Just(1usize), 1 => Just(0)],
+    ) {
+        let mut profile = Profile::new(6);
+        cast.iter().for_each(|ballot| profile.add(ballot, Weight::ONE));
+        let mut copy = profile.clone();
+        let mut gone = cast.iter();
+        for (number, changes) in then.iter().enumerate() {
+            let tie_break = TieBreak::Lot { seed: number.to_string() };
+            let goes_on = count(&copy, &irv, seats, &tie_break);
+            prop_assert_eq!(goes_on, count(&copy.clone(), &irv, seats, &tie_break));
+            for (is_gone, ballot) in changes {
+                match gone.next().filter(|_| *is_gone) {
+                    Some(ballot) => profile.remove(ballot, Weight::ONE),
+                    None => profile.add(ballot, Weight::ONE),
+                }
+            }
+            if half == Some(number) {
+                profile.add_total(&cast[0], Total::from_millionths(500_000));
+            }
+            copy.clone_from(&profile);
+        }
+        let tie_break = TieBreak::Order(Vec::new());
+        prop_assert_eq!(count(&copy, &irv, seats, &tie_break), count(&profile.clone(), &irv, seats, &tie_break));
+    }
+}
+
 /// What is done to a profile, and to copies of it.
 #[derive(Clone, Debug)]
 enum Act {
