@@ -88,6 +88,12 @@ impl<'a> PackedBallot<'a> {
         }
     }
 
+    /// Whether options share a rank, as far as they are known.
+    pub(crate) fn shares_ranks(self) -> bool {
+        let Self::Ranking(ranks) = self else { return false };
+        ranks.iter().any(|rank| matches!(rank, PackedRank::Equal(_)))
+    }
+
     /// The highest option that it names.
     pub(crate) fn option_max(self) -> Option<OptionIndex> {
         match self {

@@ -6,14 +6,14 @@
 use std::{
     hash::{BuildHasher as _, RandomState},
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use hashbrown::HashTable;
 
 use crate::{
     Ballot, OptionIndex, Total, WEIGHT_UNIT, Weight,
-    course::{Course, LastCount},
+    findings::Findings,
     packed::{PackedBallot, Ranks, pack},
 };
 
@@ -63,6 +63,8 @@ pub struct Profile {
     total: Total,
     /// The highest option that any ballot names.
     option_max: Option<OptionIndex>,
+    /// Whether on any ballot options share a rank.
+    shares_ranks: bool,
     /// The ballots of each bundle as they were when they were asked for first.
     members: OnceLock<Members>,
     /// Those that came after these.
@@ -74,8 +76,8 @@ pub struct Profile {
     changed: Vec<u32>,
     /// How many changes were dropped; of a copy, how many there were when it was made.
     changes_dropped: u64,
-    /// The last count in rounds, and what has changed since.
-    last_count: Mutex<LastCount>,
+    /// What counts in rounds found out, and what has changed since.
+    findings: Mutex<Findings>,
     /// The codes of the ballot in hand.
     scratch: Vec<u16>,
     /// Whose ballots these are: the same in a copy until something is added to it. Ballots keep their places, so of two
@@ -274,18 +276,19 @@ impl Profile {
         self.fractional == 0
     }
 
-    /// The last count in rounds, and what has changed since; nothing is left of it.
-    pub(crate) fn take_last_count(&self) -> LastCount {
-        std::mem::take(&mut *self.lock_last_count())
+    /// What counts in rounds found out, and what has changed since; it is kept no longer.
+    pub(crate) fn take_findings(&self) -> Findings {
+        std::mem::take(&mut *self.findings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Keeps the course of a count for the next one.
-    pub(crate) fn keep_course(&self, course: Course) {
-        *self.lock_last_count() = LastCount { course: Some(course), changed: Vec::new() };
+    /// Keeps what a count found out, for the next one.
+    pub(crate) fn keep_findings(&self, findings: Findings) {
+        *self.findings.lock().unwrap_or_else(PoisonError::into_inner) = findings;
     }
 
-    fn lock_last_count(&self) -> MutexGuard<'_, LastCount> {
-        self.last_count.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether on any ballot options share a rank, as far as ballots are known.
+    pub(crate) fn has_shared_ranks(&self) -> bool {
+        self.shares_ranks
     }
 
     fn total_of(&self, index: u32) -> Total {
@@ -314,7 +317,8 @@ impl Profile {
             self.bundles[bundle].total = apply(self.bundles[bundle].total);
         }
         self.note_change(index);
-        self.last_count.get_mut().unwrap_or_else(PoisonError::into_inner).course = None;
+        let findings = self.findings.get_mut().unwrap_or_else(PoisonError::into_inner);
+        findings.note(number(index), before, after, self.starts.len());
         let is_fractional =
             |total: Total| usize::from(!total.millionths().is_multiple_of(WEIGHT_UNIT.into()));
         let is_unused = |total: Total| usize::from(total == Total::ZERO);
@@ -403,6 +407,7 @@ impl Profile {
         self.new_members.take();
         self.unused += 1;
         self.option_max = self.option_max.max(PackedBallot::of(&self.scratch).option_max());
+        self.shares_ranks |= PackedBallot::of(&self.scratch).shares_ranks();
         let (bundle, key) = (self.bundle_of_scratch(), self.key(&self.scratch));
         let mut finder = self.finder.take().unwrap_or_default();
         let hash_of = |index: &u32| self.hash(self.codes_of(*index as usize));
@@ -517,11 +522,9 @@ impl Clone for Profile {
             self.bundle_of.clear();
             self.single.clear();
         }
-        let last_count = self.last_count.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let is_few =
-            |changed: &&[u32]| changed.len() + last_count.changed.len() <= source.starts.len() / NEW_PART;
-        if changed.as_ref().is_none_or(|changed| !is_few(changed)) {
-            *last_count = LastCount::default();
+        let findings = self.findings.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if changed.is_none() {
+            *findings = Findings::default();
         }
         extend(&mut self.codes, &source.codes);
         extend(&mut self.starts, &source.starts);
@@ -533,9 +536,7 @@ impl Clone for Profile {
             for index in changed {
                 let after = source.totals[*index as usize];
                 let before = std::mem::replace(&mut self.totals[*index as usize], after);
-                if last_count.course.is_some() && before != after {
-                    last_count.changed.push((*index, after.signed_millionths() - before.signed_millionths()));
-                }
+                findings.note(*index, before, after, source.starts.len());
             }
         } else {
             self.totals.clone_from(&source.totals);
@@ -551,6 +552,7 @@ impl Clone for Profile {
         self.unused = source.unused;
         self.total = source.total;
         self.option_max = source.option_max;
+        self.shares_ranks = source.shares_ranks;
     }
 }
 

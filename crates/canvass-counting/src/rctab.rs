@@ -8,8 +8,8 @@
 use crate::{
     Count, Destination, ElectedBecause, EliminatedBecause, Figure, Inactive, IrvRules, OptionIndex,
     RankingRules, Round, Step, TiePurpose, TieRule, Total, Transfer, WEIGHT_UNIT, WigmRules, WinnerMode,
-    course::Moving,
     election::Election,
+    findings::Moving,
     method::Task,
     piles::{InactiveVotes, Moved, Onward, Release, State},
     tie_break::Ties,
@@ -122,7 +122,7 @@ impl<'a> Tabulation<'a> {
     }
 
     fn count(&mut self, ties: &mut Ties<'_>) -> End {
-        let dealt = self.ballots.deal();
+        let dealt = self.ballots.dealt();
         self.take(&dealt);
         let mut step = Step::FirstCount;
         loop {
