@@ -109,7 +109,7 @@ pub const ANALYTICS_FIGURES_MAX: usize = 4_000;
 /// one at a time, and their count may be older.
 pub const COUNTED_NEWEST_MAX: usize = 5_000;
 /// How old such a count may be, unless counting takes so long that the next is not due.
-pub const COUNT_AGE_MAX: Duration = Duration::from_millis(380);
+pub const COUNT_AGE_MAX: Duration = Duration::from_millis(440);
 /// After a count of ballots the poll's next one waits for so many times as long as it took: counts of one poll take at
 /// most a quarter of one core's time.
 pub const COUNT_PAUSE_PARTS: u32 = 3;

@@ -21,6 +21,7 @@ use crate::{
     edge,
     failure::Failure,
     limits::{EXPORT_PAUSE, EXPORT_PAUSE_REMOTE, EXPORT_RETRY_PAUSE, EXPORT_STOP_WAIT_MAX},
+    start,
 };
 
 /// The thread. Dropping it lets the file at hand be finished, if that is soon, and ends it.
@@ -62,7 +63,10 @@ impl Exports {
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("canvass-export".into())
-            .spawn(move || run(&runtime, exporter, &app, pause, stopped))
+            .spawn(move || {
+                start::give_way();
+                run(&runtime, exporter, &app, pause, stopped);
+            })
             .map_err(|error| failed(&error))?;
         Ok(Some(Self { stop: Some(stop), thread: Some(thread) }))
     }
