@@ -15,6 +15,9 @@ pub const ROW_GROUP_ROWS_MAX: usize = 65_536;
 pub const ROW_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Seconds by which the clock may have been ahead without anything being exported again.
 pub const CLOCK_AHEAD_SECONDS_MAX: i64 = 60;
+/// After each piece of an export by the clock the next waits for so many times as long as that took, if votes came in
+/// meanwhile: an export takes at most a tenth of one core's time from them.
+pub const PAUSE_PARTS: u32 = 9;
 /// Polls that are asked for at once.
 pub const POLLS_PAGE: usize = 200;
 /// Bytes of one part of an object that is uploaded in parts: 10,000 parts, the most there may be, are 80 GB.

@@ -8,13 +8,14 @@ use canvass_domain::{
     poll::Status,
     results::{count, results},
 };
-use canvass_store::{PollQuery, Store, StoreError};
+use canvass_store::{Feed, PollQuery, Store, StoreError};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     Export, ExportError, Exporter, ExporterOptions, Format, Turn, TurnError,
     exporter::Memory,
-    limits::POLLS_PAGE,
+    limits::{PAUSE_PARTS, POLLS_PAGE},
     names,
     place::{Unfinished, Written},
     retention,
@@ -157,9 +158,17 @@ impl Pass<'_> {
         Ok(key)
     }
 
+    /// Writes an export. While votes come in it pauses after each piece, so that most of a processor is left to them.
     async fn fill(&self, file: &mut Unfinished, export: &mut Export, key: &str) -> Result<(), TurnError> {
+        let records_end = || self.exporter.store.feed().map(Feed::end);
+        let (mut began, mut end) = (Instant::now(), records_end());
         while let Some(piece) = export.next().await? {
             file.add(piece).await.map_err(|source| self.exporter.failed(key, source))?;
+            let end_before = std::mem::replace(&mut end, records_end());
+            if end != end_before {
+                sleep(began.elapsed() * PAUSE_PARTS).await;
+            }
+            began = Instant::now();
         }
         Ok(())
     }
