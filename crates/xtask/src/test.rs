@@ -1,6 +1,6 @@
 //! Everything that must hold before a change lands, in one command that sets up what it needs.
 
-use std::{process::Command, time::Instant};
+use std::{process::Command, thread, time::Instant};
 
 use clap::Args;
 
@@ -15,6 +15,9 @@ use crate::{
     tidy,
 };
 
+/// On Linux a niceness is one thread's, and that of the programs that it starts.
+const DOCUMENTATION_NICENESS: i32 = 10;
+
 /// What to leave out while working.
 #[derive(Args)]
 pub(crate) struct TestOptions {
@@ -25,13 +28,12 @@ pub(crate) struct TestOptions {
 
 /// Runs every check; the first that fails ends the run.
 pub(crate) fn test(options: &TestOptions) -> Outcome {
-    let steps: [(&str, Step); 8] = [
+    let steps: [(&str, Step); 7] = [
         ("rules", tidy::tidy),
         ("format", || run("cargo", &["fmt", "--all", "--check"])),
         ("lints", lint),
         ("features", features::test),
         ("tests", test_code),
-        ("documentation", document),
         ("dependencies", check_dependencies_if_possible),
         ("sbom", sbom::test),
     ];
@@ -40,10 +42,18 @@ pub(crate) fn test(options: &TestOptions) -> Outcome {
     }
     // The tests have built it last, without features, as most will run it.
     let program = shell::canvass_in(&shell::target()?, "dev");
-    timed("browser", || browser::browser(&BrowserOptions::for_tests(program.clone())))?;
-    timed("client", || client::test(&program))?;
-    timed("deployment", deployment::test)?;
-    timed("prometheus", || prometheus::test(&program))?;
+    thread::scope(|scope| {
+        // A browser mostly waits, and this takes what it leaves.
+        let documentation = scope.spawn(|| {
+            rustix::process::setpriority_process(None, DOCUMENTATION_NICENESS)?;
+            timed("documentation", document)
+        });
+        timed("browser", || browser::browser(&BrowserOptions::for_tests(program.clone())))?;
+        timed("client", || client::test(&program))?;
+        timed("deployment", deployment::test)?;
+        timed("prometheus", || prometheus::test(&program))?;
+        documentation.join().map_err(|_| "the documentation's thread ended with a panic")?
+    })?;
     if options.without_faults {
         return Ok(());
     }
