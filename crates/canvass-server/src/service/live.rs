@@ -38,19 +38,27 @@ pub(crate) struct Live {
     turnout: Option<Bytes>,
 }
 
-type Newest = watch::Sender<Option<Arc<Live>>>;
-
-/// The broadcasts under way.
-pub(crate) struct Broadcasts {
-    by_poll: Mutex<FxHashMap<PollId, Arc<Newest>>>,
-    watchers: Arc<AtomicUsize>,
-    ended: watch::Sender<bool>,
+/// What watchers of a poll are told.
+#[derive(Default)]
+struct News {
+    live: Option<Arc<Live>>,
+    /// Whether the server stops: then streams end.
+    is_over: bool,
 }
 
-impl Default for Broadcasts {
-    fn default() -> Self {
-        Self { by_poll: Mutex::default(), watchers: Arc::default(), ended: watch::Sender::new(false) }
-    }
+type Newest = watch::Sender<News>;
+
+/// The broadcasts under way.
+#[derive(Default)]
+pub(crate) struct Broadcasts {
+    by_poll: Mutex<ByPoll>,
+    watchers: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+struct ByPoll {
+    newest: FxHashMap<PollId, Arc<Newest>>,
+    is_over: bool,
 }
 
 impl Broadcasts {
@@ -61,7 +69,9 @@ impl Broadcasts {
 
     /// Ends every stream; who watches connects again, to another server or to this one's successor.
     pub(crate) fn end(&self) {
-        self.ended.send_replace(true);
+        let mut by_poll = self.by_poll.lock();
+        by_poll.is_over = true;
+        by_poll.newest.values().for_each(|newest| newest.send_modify(|news| news.is_over = true));
     }
 }
 
@@ -91,8 +101,7 @@ pub(crate) enum Told {
 
 /// One who watches a poll.
 pub(crate) struct Watcher {
-    newest: watch::Receiver<Option<Arc<Live>>>,
-    ended: watch::Receiver<bool>,
+    newest: watch::Receiver<News>,
     view: View,
     /// The sequence that was told last, and whether with the count.
     told: Option<(Sequence, bool)>,
@@ -105,12 +114,14 @@ impl Watcher {
     pub(crate) async fn next(&mut self) -> Option<Told> {
         let silent_until = Instant::now() + LIVE_HEARTBEAT;
         loop {
+            if self.newest.borrow().is_over {
+                return None;
+            }
             if let Some(told) = self.newer() {
                 return Some(told);
             }
             tokio::select! {
                 biased;
-                _ = self.ended.wait_for(|ended| *ended) => return None,
                 changed = self.newest.changed() => changed.ok()?,
                 () = tokio::time::sleep_until(silent_until.min(self.until)) => {
                     return (Instant::now() < self.until).then_some(Told::Heartbeat);
@@ -120,7 +131,7 @@ impl Watcher {
     }
 
     fn newer(&mut self) -> Option<Told> {
-        let live = self.newest.borrow_and_update().clone()?;
+        let live = self.newest.borrow_and_update().live.clone()?;
         let is_visible = self.view.sees(&live.poll);
         if self.told == Some((live.sequence, is_visible)) {
             return None;
@@ -144,7 +155,6 @@ impl App {
         let known = known.filter(|_| !seen.restricted);
         Ok(Watcher {
             newest: self.broadcast(&seen.snapshot.poll),
-            ended: live.ended.subscribe(),
             view: seen.view,
             told: known.map(|sequence| (sequence, true)),
             until: Instant::now() + self.spread(LIVE_LIFETIME_MAX),
@@ -174,14 +184,14 @@ impl App {
     }
 
     /// The poll's broadcast; begun if nobody watches yet.
-    fn broadcast(&self, poll: &Arc<Poll>) -> watch::Receiver<Option<Arc<Live>>> {
+    fn broadcast(&self, poll: &Arc<Poll>) -> watch::Receiver<News> {
         let mut by_poll = self.parts.live.by_poll.lock();
-        if let Some(newest) = by_poll.get(&poll.id) {
+        if let Some(newest) = by_poll.newest.get(&poll.id) {
             return newest.subscribe();
         }
-        let newest = Arc::new(watch::Sender::new(None));
+        let newest = Arc::new(watch::Sender::new(News { live: None, is_over: by_poll.is_over }));
         let receiver = newest.subscribe();
-        by_poll.insert(poll.id.clone(), Arc::clone(&newest));
+        by_poll.newest.insert(poll.id.clone(), Arc::clone(&newest));
         let broadcast = Broadcast { app: self.clone(), poll: poll.id.clone(), newest };
         tokio::spawn(broadcast.run());
         receiver
@@ -204,10 +214,10 @@ impl Broadcast {
         while !self.leave_if_alone() {
             let Some(live) = self.make().await else { return };
             let before = std::mem::replace(&mut told, live.sequence);
-            self.newest.send_if_modified(|newest| {
-                let is_newer = newest.as_ref().is_none_or(|known| known.sequence < told);
+            self.newest.send_if_modified(|news| {
+                let is_newer = news.live.as_ref().is_none_or(|known| known.sequence < told);
                 if is_newer {
-                    *newest = Some(Arc::new(live));
+                    news.live = Some(Arc::new(live));
                 }
                 is_newer
             });
@@ -258,7 +268,7 @@ impl Broadcast {
         let mut by_poll = self.app.parts.live.by_poll.lock();
         let is_alone = self.newest.receiver_count() == 0;
         if is_alone {
-            by_poll.remove(&self.poll);
+            by_poll.newest.remove(&self.poll);
         }
         is_alone
     }
@@ -276,8 +286,8 @@ impl Drop for Broadcast {
     /// However it ended, the next watcher begins a new one.
     fn drop(&mut self) {
         let mut by_poll = self.app.parts.live.by_poll.lock();
-        if by_poll.get(&self.poll).is_some_and(|newest| Arc::ptr_eq(newest, &self.newest)) {
-            by_poll.remove(&self.poll);
+        if by_poll.newest.get(&self.poll).is_some_and(|newest| Arc::ptr_eq(newest, &self.newest)) {
+            by_poll.newest.remove(&self.poll);
         }
     }
 }
