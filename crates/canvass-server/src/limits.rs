@@ -172,6 +172,9 @@ pub const CONNECTIONS_MAX: usize = 20_000;
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time that a connection may stay without a request after its last answer.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// Bytes of answers that wait in the system for each connection, before any of them is sent: enough for a fast reader,
+/// and a second or so of live results for one that stalls.
+pub const UNSENT_BYTES_MAX: u32 = 64 * 1024;
 /// Time that an answer may wait for a client that does not read.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time that requests in flight, uploads of batches included, have to end once the server is told to stop.

@@ -346,6 +346,7 @@ impl Worker {
         // An answer is one write; waiting for more to send with it would only delay it. Where the system refuses,
         // the connection has gone, and its first read says so.
         let _ = stream.set_nodelay(true);
+        keep_little_unsent(&stream);
         let peer = PeerAddress(peer.ip().to_canonical());
         let (app, builder, drain) = (self.app.clone(), self.builder.clone(), Rc::clone(&self.drain));
         let (acceptor, options, open) = (self.acceptor.clone(), self.options, self.open.clone());
@@ -369,6 +370,17 @@ impl Worker {
         };
     }
 }
+
+/// Has the system take no more of an answer than [`crate::limits::UNSENT_BYTES_MAX`] ahead of what it sends. By itself it holds megabytes
+/// for each connection, and who reads slowly is told all of it before what is new.
+#[cfg(target_os = "linux")]
+fn keep_little_unsent(stream: &TcpStream) {
+    // Where the system refuses, it holds more.
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(crate::limits::UNSENT_BYTES_MAX);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_little_unsent(_: &TcpStream) {}
 
 type Connection<T, S> = Pin<Box<http1::Connection<TokioIo<Watched<T>>, S>>>;
 

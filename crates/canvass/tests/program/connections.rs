@@ -112,6 +112,37 @@ fn a_client_that_does_not_read_is_closed() {
 }
 
 #[test]
+fn a_watcher_that_stalled_is_soon_told_the_newest() {
+    let server = Server::start(&[]);
+    let option = |number: usize| format!(r#"{{"id":"o{number}","label":"{}"}}"#, "x".repeat(200));
+    let options: Vec<_> = (0..100).map(option).collect();
+    let poll = format!(r#"{{"id":"p","title":"T","status":"open","options":[{}]}}"#, options.join(","));
+    let mut voter = server.connect();
+    assert_eq!(voter.request("POST", "/v1/polls", &poll).unwrap().0, 201);
+    let mut watcher = server.connect();
+    let head =
+        format!("GET /v1/polls/p/results/stream HTTP/1.1\r\nhost: test\r\nx-api-key: {}\r\n\r\n", server.key);
+    watcher.send(head.as_bytes()).unwrap();
+    for number in 0..50 {
+        let body = format!(r#"{{"voterId":"v{number}","ballot":{{"choice":"o{number}"}}}}"#);
+        assert_eq!(voter.request("POST", "/v1/polls/p/votes", &body).unwrap().0, 201);
+        // Each is told by an event of its own.
+        std::thread::sleep(Duration::from_millis(120));
+    }
+    let newest = format!("id: {}\n", server.json(&["results", "p"])["sequence"]);
+    let (mut bytes, mut events) = (0, 0);
+    loop {
+        let line = watcher.line().unwrap();
+        bytes += line.len();
+        events += usize::from(line.starts_with("id: "));
+        if line == newest {
+            break;
+        }
+    }
+    assert!(bytes < 600_000 && events < 25, "{events} events of {bytes} bytes before the newest");
+}
+
+#[test]
 fn idle_connections_leave_the_server_serving() {
     let server = Server::start(&[]);
     server.poll("p", &["A", "B"]);

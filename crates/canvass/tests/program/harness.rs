@@ -260,7 +260,6 @@ impl Connection {
     }
 
     /// Reads one line of an answer that does not end.
-    #[cfg(feature = "dynamodb")]
     pub(crate) fn line(&mut self) -> std::io::Result<String> {
         let mut line = String::new();
         match self.stream.read_line(&mut line)? {
