@@ -329,8 +329,9 @@ impl Profile {
     /// Keeps a later copy over an earlier one from looking at every total.
     fn note_change(&mut self, index: usize) {
         if self.changed.len() >= self.starts.len() / NEW_PART {
-            self.changes_dropped = self.changes();
-            self.changed.clear();
+            let old = self.changed.len().div_ceil(2);
+            self.changed.drain(..old);
+            self.changes_dropped += old as u64;
         }
         self.changed.push(number(index));
     }
