@@ -298,4 +298,20 @@ mod tests {
         // Its first two moves and its last were made before both votes came, and the other after the first.
         assert_eq!(eliminate(&copy, &[3, 4, 5, 0]).1, 1 + 2);
     }
+
+    #[test]
+    fn what_was_found_out_long_ago_is_forgotten() {
+        let mut profile = Profile::new(usize::from(OPTIONS));
+        (0..700).for_each(|number| profile.add(&ranking(number), Weight::ONE));
+        let mut copy = profile.clone();
+        eliminate(&copy, &[3, 4, 5, 1]);
+        for round in 0..10 {
+            (0..20).for_each(|number| profile.add(&ranking(20 * round + number), Weight::ONE));
+            copy.clone_from(&profile);
+            assert_eq!(eliminate(&copy, &[3, 4, 5, 0]).0, eliminate(&profile.clone(), &[3, 4, 5, 0]).0);
+        }
+        let (moved, papers) = eliminate(&copy, &[3, 4, 5, 1]);
+        assert_eq!(moved, eliminate(&profile.clone(), &[3, 4, 5, 1]).0);
+        assert_eq!(papers, 700, "the last move is found out anew");
+    }
 }
