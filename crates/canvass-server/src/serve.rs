@@ -371,8 +371,8 @@ impl Worker {
     }
 }
 
-/// Has the system take no more of an answer than [`crate::limits::UNSENT_BYTES_MAX`] ahead of what it sends. By itself it holds megabytes
-/// for each connection, and who reads slowly is told all of it before what is new.
+/// Has the system take no more of an answer than [`crate::limits::UNSENT_BYTES_MAX`] ahead of what it sends. By itself it
+/// holds megabytes for each connection, and who reads slowly is told all of it before what is new.
 #[cfg(target_os = "linux")]
 fn keep_little_unsent(stream: &TcpStream) {
     // Where the system refuses, it holds more.
