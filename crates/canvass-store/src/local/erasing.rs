@@ -21,9 +21,9 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{
+    queue::{Queue, Work},
     read_page,
     shared::{PollCell, Shared},
-    writer::{Queue, Work},
 };
 use crate::{StoreError, limits::ERASED_AT_ONCE_MAX};
 

@@ -334,7 +334,8 @@ impl Shard {
             let bit = |(at, slot): (usize, &Slot)| u8::from(!slot.is_empty()) << at;
             bytes.push(eight.iter().enumerate().map(bit).fold(0, |byte, bit| byte | bit));
         }
-        bytes.extend(self.used().flat_map(|slot| slot.0));
+        // Whole slots: byte by byte, this took a fifth of a busy server's time.
+        self.used().for_each(|slot| bytes.extend_from_slice(&slot.0));
         bytes
     }
 

@@ -21,7 +21,7 @@ use tokio::{runtime, sync::oneshot};
 
 use super::{
     prepared::Prepared,
-    writer::{Queue, Work},
+    queue::{Queue, Work},
 };
 use crate::{StoreError, VoteResult};
 

@@ -1,14 +1,17 @@
 //! The local engine: one machine, one writer, and the ledger as the truth.
 //!
 //! Architecture invariant: nothing that a reader can see, and no answer, comes before the ledger has made it durable.
-//! The writer (`writer`) decides; readers look at what it published (`shared`); a voter's way back to an earlier
+//! Work waits in line (`queue`); the writer (`writer`) takes it, decides (`deciding`), and lets readers see what became
+//! of it once that is durable (`effect`); readers look at what was published (`shared`); a voter's way back to an earlier
 //! vote is the index (`index`); a poll's way to its own records is its list of places (`places`).
 
 mod backup;
 mod carry;
 mod checkpoint;
+mod deciding;
 mod deleting;
 mod doctor;
+mod effect;
 mod erasing;
 mod feed;
 mod index;
@@ -16,6 +19,7 @@ mod lane;
 mod open;
 mod places;
 mod prepared;
+mod queue;
 mod restore;
 mod shared;
 mod vault;
@@ -47,8 +51,8 @@ use self::{
     erasing::Erasing,
     lane::{Reply, ReplyTo, reply},
     prepared::Prepared,
+    queue::{Queue, Waiting, Work},
     shared::{PollCell, Shared, corrupt, decode, hash_voter},
-    writer::{Queue, Waiting, Work},
 };
 pub use self::{
     backup::{BackedUp, BackupError, BackupPlace, back_up},

@@ -23,9 +23,10 @@ use super::{
     Clock, LocalOptions,
     checkpoint::{self, Checkpointer, Loaded},
     index::{Fingerprint, VoterIndex},
+    queue::Queue,
     restore::{self, Restored},
     shared::{HashKey, PollCell, Registry, Shared, Voters, corrupt, decode, hash_voter},
-    writer::{PollState, Queue, RegistryState, Writer},
+    writer::{PollState, RegistryState, Writer},
 };
 use crate::{Snapshot, StoreError};
 

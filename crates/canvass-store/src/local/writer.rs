@@ -3,190 +3,31 @@
 //! What it knows of each poll ([`PollState`]) is what is durable; a commit works on copies, so that a commit that was
 //! not written leaves no trace. Nothing is published or answered before the ledger has it.
 
-use std::{
-    collections::BTreeSet,
-    mem,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
 
 use canvass_domain::{
-    Poll, PollId, Profile, Refusal, Sequence, Timestamp,
-    code::{CodeHash, Codes},
-    decide::{self, AcceptedVote, Facts, PollCommand, VoteDecision},
-    key::Key,
-    poll::NewPoll,
-    record::{
-        self, Chain, CodesAdded, Kind, Place, PollEvent, PollNumber, REGISTRY, Record, Setting, Step,
-        VoteBody, hexadecimal,
-    },
-    tally::{Books, Breakdown, fold_ballots, new_profile},
-    vote::{Marked, Operation, Personal, StoredVote, VoteCommand},
+    Poll, Refusal, Sequence, Timestamp,
+    code::Codes,
+    decide,
+    record::{self, Chain, Kind, Place, PollNumber, Record},
 };
 use canvass_ledger::{AppendError, Batch, Ledger, Position};
-use parking_lot::{Condvar, Mutex, RwLockWriteGuard};
 use rustc_hash::FxHashMap;
 
 use super::{
     Clock,
     checkpoint::{Capture, CapturedPoll, Checkpointer},
-    index::{Fingerprint, VoterIndex},
+    effect::{Change, Effect, Run},
+    index::Fingerprint,
     lane::{Outbox, ReplyTo},
-    prepared::{Asked, Prepared},
-    shared::{PollCell, Shared, Voters, vote_of},
+    prepared::Prepared,
+    queue::{Queue, Work, refuse, stopped},
+    shared::{PollCell, Shared},
 };
-use crate::{
-    Receipt, Snapshot, StoreError, VoteOutcome, VoteResult,
-    limits::{COMMIT_BYTES_MAX, COMMIT_VOTES_MAX, POLLS_MAX, QUEUE_BYTES_MAX, QUEUE_VOTES_MAX},
-};
+use crate::{StoreError, VoteResult, limits::COMMIT_BYTES_MAX};
 
 /// How long an idle writer sleeps at most before it looks at the clock again: a clock may jump.
 const NAP_MAX: Duration = Duration::from_secs(1);
-
-/// Something for the writer to do.
-pub(super) enum Work {
-    Votes {
-        cell: Arc<PollCell>,
-        votes: Prepared,
-        waiting: Waiting,
-        reply: ReplyTo<Vec<VoteResult>>,
-    },
-    Create {
-        request: Box<NewPoll>,
-        given_id: PollId,
-        actor: String,
-        reply: ReplyTo<Arc<Poll>>,
-    },
-    Change {
-        cell: Arc<PollCell>,
-        command: PollCommand,
-        expected: Option<u64>,
-        actor: String,
-        reply: ReplyTo<Arc<Poll>>,
-    },
-    Codes {
-        cell: Arc<PollCell>,
-        hashes: Vec<CodeHash>,
-        actor: String,
-        reply: ReplyTo<()>,
-    },
-    Key {
-        key: Box<Key>,
-        reply: ReplyTo<()>,
-    },
-    Setting {
-        setting: Setting,
-        reply: ReplyTo<String>,
-    },
-    /// A setting whatever its value was before.
-    Put {
-        setting: Setting,
-        reply: ReplyTo<()>,
-    },
-    /// A poll's votes tell of nobody any more.
-    Erased {
-        cell: Arc<PollCell>,
-    },
-    /// Nor do these records of some of its voters, without which the breakdowns are as given.
-    VoterErased {
-        cell: Arc<PollCell>,
-        records: Vec<Sequence>,
-        breakdowns: Vec<Breakdown>,
-    },
-    Stop,
-}
-
-/// Counts votes as waiting from when they are asked for until they are decided or turned away, whether or not the
-/// caller still waits.
-pub(super) struct Waiting {
-    shared: Arc<Shared>,
-    votes: usize,
-    bytes: usize,
-}
-
-impl Waiting {
-    /// A place in the queue for these votes; none if it is full.
-    pub(super) fn count(shared: &Arc<Shared>, votes: &Prepared) -> Option<Self> {
-        let bytes = votes.bytes();
-        let waiting = Self { shared: Arc::clone(shared), votes: votes.len(), bytes };
-        let figures = &shared.figures;
-        let now = figures.votes_waiting.fetch_add(waiting.votes, Ordering::Relaxed) + waiting.votes;
-        let now_bytes = figures.bytes_waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        (now <= QUEUE_VOTES_MAX && now_bytes <= QUEUE_BYTES_MAX).then_some(waiting)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.shared.figures.votes_waiting.fetch_sub(self.votes, Ordering::Relaxed);
-        self.shared.figures.bytes_waiting.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-impl Work {
-    fn vote_count(&self) -> usize {
-        match self {
-            Self::Votes { votes, .. } => votes.len(),
-            _ => 1,
-        }
-    }
-}
-
-/// What waits for the writer.
-#[derive(Default)]
-pub(super) struct Queue {
-    line: Mutex<Line>,
-    arrived: Condvar,
-}
-
-#[derive(Default)]
-struct Line {
-    work: std::collections::VecDeque<Work>,
-    is_closed: bool,
-}
-
-impl Queue {
-    /// Adds work, or turns it away if the writer has gone.
-    pub(super) fn push_all(&self, work: Vec<Work>) {
-        let mut line = self.line.lock();
-        if line.is_closed {
-            drop(line);
-            let mut outbox = Outbox::default();
-            work.into_iter().for_each(|work| refuse(work, &stopped(), &mut outbox));
-            return outbox.send();
-        }
-        line.work.extend(work);
-        drop(line);
-        self.arrived.notify_one();
-    }
-
-    /// Takes what there is, up to about a commit's worth; waits for some, but not longer than `nap`.
-    fn take(&self, into: &mut Vec<Work>, nap: Duration) {
-        let mut line = self.line.lock();
-        if line.work.is_empty() {
-            self.arrived.wait_for(&mut line, nap);
-        }
-        let mut votes = 0;
-        while votes < COMMIT_VOTES_MAX
-            && let Some(work) = line.work.pop_front()
-        {
-            votes += work.vote_count();
-            into.push(work);
-        }
-    }
-
-    /// Whether the writer has gone.
-    pub(super) fn is_closed(&self) -> bool {
-        self.line.lock().is_closed
-    }
-
-    /// Turns away what comes from now on, and gives what is left.
-    pub(super) fn close(&self) -> Vec<Work> {
-        let mut line = self.line.lock();
-        line.is_closed = true;
-        line.work.drain(..).collect()
-    }
-}
 
 /// What the writer knows of one poll: all of it durable.
 #[derive(Clone)]
@@ -236,41 +77,19 @@ pub(super) struct RegistryState {
 }
 
 /// What one commit changes, until it is durable.
-struct Commit {
-    batch: Batch,
-    body: Vec<u8>,
-    working: FxHashMap<PollNumber, PollState>,
-    registry: Option<RegistryState>,
-    next_number: PollNumber,
+pub(super) struct Commit {
+    pub(super) batch: Batch,
+    pub(super) body: Vec<u8>,
+    pub(super) working: FxHashMap<PollNumber, PollState>,
+    pub(super) registry: Option<RegistryState>,
+    pub(super) next_number: PollNumber,
     /// Voters with a record in this commit: where the newest lies.
-    overlay: FxHashMap<(PollNumber, u64), Position>,
-    effects: Vec<Effect>,
+    pub(super) overlay: FxHashMap<(PollNumber, u64), Position>,
+    pub(super) effects: Vec<Effect>,
     answers: Vec<Answer>,
     /// The answers of the votes that are being decided; those before `settled` are durable or failed.
     votes: Vec<VoteResult>,
     settled: usize,
-}
-
-/// What a record of the commit does to what readers see.
-struct Effect {
-    place: Place,
-    position: Position,
-    change: Change,
-}
-
-enum Change {
-    Poll(Arc<Poll>, Step),
-    /// The poll, and its breakdowns without what was erased.
-    VoterErased(Arc<Poll>, Vec<Breakdown>),
-    Codes,
-    Vote {
-        fingerprint: Fingerprint,
-        replaced: Option<Position>,
-        /// Rare, and kept apart so that every other effect is small.
-        removed: Option<Box<Marked>>,
-        added: Option<Marked>,
-    },
-    Registry(Record),
 }
 
 /// An answer to give once the commit is durable.
@@ -376,7 +195,7 @@ impl Writer {
     }
 
     /// The state that the commit works on: copied on first use.
-    fn working<'c>(
+    pub(super) fn working<'c>(
         &self,
         commit: &'c mut Commit,
         number: PollNumber,
@@ -403,7 +222,7 @@ impl Writer {
         }
     }
 
-    fn take_due(
+    pub(super) fn take_due(
         &mut self,
         commit: &mut Commit,
         number: PollNumber,
@@ -460,36 +279,6 @@ impl Writer {
         self.finish_if_full(commit, outbox);
     }
 
-    fn finish_erasure(&mut self, commit: &mut Commit, number: PollNumber, now: Timestamp) {
-        self.end_erasure(commit, number, &PollCommand::FinishErasure, now);
-    }
-
-    fn finish_voter_erasure(
-        &mut self,
-        commit: &mut Commit,
-        number: PollNumber,
-        records: Vec<Sequence>,
-        breakdowns: Vec<Breakdown>,
-        now: Timestamp,
-    ) {
-        self.end_erasure(commit, number, &PollCommand::FinishVoterErasure(records), now);
-        if let Some(Effect { change, .. }) = commit.effects.last_mut()
-            && let Change::Poll(poll, Step::VoterErased) = change
-        {
-            *change = Change::VoterErased(Arc::clone(poll), breakdowns);
-        }
-    }
-
-    /// A checkpoint may hold what voters told, so a new one takes its place.
-    fn end_erasure(&mut self, commit: &mut Commit, number: PollNumber, end: &PollCommand, now: Timestamp) {
-        match self.change(commit, number, end, None, "schedule", now) {
-            Ok(_) => self.wants_checkpoint = true,
-            Err(error) => {
-                tracing::warn!(%error, "the end of an erasure was not recorded; the next start does it again");
-            }
-        }
-    }
-
     fn finish_if_full(&mut self, commit: &mut Commit, outbox: &mut Outbox) {
         if commit.batch.len_bytes() > COMMIT_BYTES_MAX {
             // What it could not write was answered so; the next commit tries again or finds the ledger stopped.
@@ -497,295 +286,9 @@ impl Writer {
         }
     }
 
-    fn decide_vote(
-        &mut self,
-        commit: &mut Commit,
-        outbox: &mut Outbox,
-        number: PollNumber,
-        vote: &mut Asked<'_>,
-        now: Timestamp,
-    ) -> VoteResult {
-        let history = match self.history(commit, number, vote)? {
-            Found::Here(history) => history,
-            Found::AfterCommit => {
-                self.finish(commit, outbox)?;
-                match self.history(commit, number, vote)? {
-                    Found::Here(history) => history,
-                    Found::AfterCommit => return Err(StoreError::busy("a voter's record was not found")),
-                }
-            }
-        };
-        let state = self.working(commit, number)?;
-        let now = now.max(state.latest);
-        if state.poll.next_due().is_some_and(|due| due <= now) {
-            self.take_due(commit, number, now)?;
-        }
-        let state = self.working(commit, number)?;
-        match decide::decide_vote(&state.poll, &state.codes, &history.votes, vote.command, now)? {
-            VoteDecision::Replay(stored) => Ok(VoteOutcome::Replayed(stored)),
-            VoteDecision::Accept(accepted) => {
-                self.push_vote(commit, number, vote, accepted, history.latest, now)
-            }
-        }
-    }
-
-    /// What is known of the voter, newest first: the latest record, and under an idempotency key those before it.
-    fn history(&self, commit: &Commit, number: PollNumber, vote: &Asked<'_>) -> Result<Found, StoreError> {
-        let voter = &vote.command.voter;
-        let state = commit.working.get(&number).or_else(|| self.states.get(&number));
-        let Some(state) = state else { return Err(StoreError::Refused(Refusal::PollNotFound)) };
-        if let Some(position) = commit.overlay.get(&(number, vote.hash)) {
-            // A voter with the same hash, or a key to look for further back: rare, and plain once the commit is done.
-            let record = commit.batch.record_at(*position);
-            let Some(stored) = record.map(|record| vote_of(record, voter)).transpose()?.flatten() else {
-                return Ok(Found::AfterCommit);
-            };
-            if needs_more(&stored, vote.command) {
-                return Ok(Found::AfterCommit);
-            }
-            return Ok(Found::Here(History { latest: Some(*position), votes: vec![stored] }));
-        }
-        let voters = state.cell.voters.read();
-        let Some((position, stored)) = self.shared.latest(&voters, vote.hash, voter)? else {
-            return Ok(Found::Here(History { latest: None, votes: Vec::new() }));
-        };
-        let mut votes = vec![stored];
-        while let Some(last) = votes.last()
-            && needs_more(last, vote.command)
-        {
-            let earlier = last.previous.and_then(|sequence| voters.places.get(sequence));
-            let Some(earlier) = earlier else { break };
-            match self.shared.vote_at(earlier, voter)? {
-                Some(stored) => votes.push(stored),
-                None => break,
-            }
-        }
-        Ok(Found::Here(History { latest: Some(position), votes }))
-    }
-
-    fn push_vote(
-        &mut self,
-        commit: &mut Commit,
-        number: PollNumber,
-        vote: &mut Asked<'_>,
-        accepted: AcceptedVote,
-        replaced: Option<Position>,
-        now: Timestamp,
-    ) -> VoteResult {
-        let previous = accepted.previous;
-        let standing = previous.as_ref().filter(|vote| vote.operation != Operation::Withdraw);
-        let removed = standing.and_then(|vote| vote.marked.clone()).map(Box::new);
-        let again = removed.as_ref().filter(|removed| !removed.answers.is_empty()).map(|removed| {
-            let mut personal = Vec::with_capacity(2 * vote.personal.len());
-            vote.command.encode_personal(&removed.answers, &mut personal);
-            (Personal::hash(&personal), personal)
-        });
-        let (personal_hash, personal) = match &again {
-            Some((hash, personal)) => (hash, &personal[..]),
-            None => (vote.personal_hash, vote.personal),
-        };
-        let added = match accepted.operation {
-            Operation::Withdraw => None,
-            Operation::Cast | Operation::Change => vote.command.marked.take(),
-        };
-        let state = self.working(commit, number)?;
-        let place = Place { poll: number, sequence: state.sequence.next(), at: now };
-        let vote_id = previous.as_ref().map_or(vote.command.vote_id, |vote| vote.vote_id);
-        let body = VoteBody {
-            vote_id,
-            operation: accepted.operation,
-            previous: previous.as_ref().and_then(|vote| vote.sequence),
-            revision: accepted.revision,
-            personal_hash,
-            added: added.as_ref().map(|marked| (&marked.ballot, marked.weight)),
-            removed: removed.as_ref().map(|marked| (&marked.ballot, marked.weight)),
-        };
-        let mut body_bytes = mem::take(&mut commit.body);
-        body_bytes.clear();
-        record::encode_vote(&mut body_bytes, place, &body);
-        let pushed = commit.batch.push(Kind::Vote as u8, &body_bytes, personal);
-        let position = pushed.map_err(|_| StoreError::busy("the record does not fit the commit"))?;
-        self.working(commit, number)?.follow(place, Kind::Vote, &body_bytes);
-        commit.body = body_bytes;
-        commit.overlay.insert((number, vote.hash), position);
-        commit.effects.push(Effect {
-            place,
-            position,
-            change: Change::Vote { fingerprint: Fingerprint::of_hash(vote.hash), replaced, removed, added },
-        });
-        Ok(VoteOutcome::Accepted(Receipt {
-            vote_id,
-            operation: accepted.operation,
-            cast_at: now,
-            sequence: Some(place.sequence),
-        }))
-    }
-
-    fn create(
-        &mut self,
-        commit: &mut Commit,
-        request: NewPoll,
-        given_id: PollId,
-        actor: &str,
-        now: Timestamp,
-    ) -> Result<Arc<Poll>, StoreError> {
-        if self.states.len() + commit.working.len() >= POLLS_MAX {
-            return Err(StoreError::busy("the store holds as many polls as it can"));
-        }
-        let steps = decide::decide_create(request, given_id, now)?;
-        let (_, first) = steps.first().ok_or_else(|| StoreError::busy("nothing was decided"))?;
-        let taken = commit.working.values().any(|state| state.poll.id == first.id && !state.is_deleted)
-            || self
-                .shared
-                .cell(&first.id)
-                .is_ok_and(|cell| commit.working.get(&cell.number).is_none_or(|state| !state.is_deleted));
-        if taken {
-            return Err(Refusal::PollExists.into());
-        }
-        let number = commit.next_number;
-        commit.next_number += 1;
-        let created = Arc::new(first.clone());
-        let books = Books::new(&created);
-        let cell = Arc::new(PollCell::new(number, Arc::clone(&created), books, Voters::default()));
-        let state = PollState {
-            cell,
-            poll: created,
-            sequence: Sequence(0),
-            latest: now,
-            chain: Chain::default(),
-            codes: Codes::default(),
-            has_votes: false,
-            is_deleted: false,
-        };
-        commit.working.insert(number, state);
-        for (step, poll) in steps {
-            self.push_step(commit, number, step, poll, actor, now)?;
-        }
-        Ok(Arc::clone(&self.working(commit, number)?.poll))
-    }
-
-    fn change(
-        &mut self,
-        commit: &mut Commit,
-        number: PollNumber,
-        command: &PollCommand,
-        expected: Option<u64>,
-        actor: &str,
-        now: Timestamp,
-    ) -> Result<Arc<Poll>, StoreError> {
-        let state = self.working(commit, number)?;
-        if state.is_deleted {
-            return Err(Refusal::PollNotFound.into());
-        }
-        let now = now.max(state.latest);
-        self.take_due(commit, number, now)?;
-        let state = self.working(commit, number)?;
-        let facts = Facts { has_votes: state.has_votes, codes: state.codes.len() };
-        if let Some((step, poll)) = decide::decide_poll(&state.poll, facts, command, expected, now)? {
-            self.push_step(commit, number, step, poll, actor, now)?;
-        }
-        Ok(Arc::clone(&self.working(commit, number)?.poll))
-    }
-
-    fn push_step(
-        &mut self,
-        commit: &mut Commit,
-        number: PollNumber,
-        step: Step,
-        poll: Poll,
-        actor: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let state = self.working(commit, number)?;
-        let chain = hexadecimal(&state.chain);
-        let event = PollEvent { step, actor: actor.to_owned(), poll, chain };
-        let record = Record::Poll(Box::new(event));
-        let (place, position) = self.push_event(commit, number, &record, now)?;
-        let Record::Poll(event) = record else { return Ok(()) };
-        let poll = Arc::new(event.poll);
-        let state = self.working(commit, number)?;
-        state.poll = Arc::clone(&poll);
-        state.is_deleted = step == Step::Deleted;
-        commit.effects.push(Effect { place, position, change: Change::Poll(poll, step) });
-        Ok(())
-    }
-
-    fn add_codes(
-        &mut self,
-        commit: &mut Commit,
-        number: PollNumber,
-        hashes: Vec<CodeHash>,
-        actor: String,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let state = self.working(commit, number)?;
-        if state.is_deleted {
-            return Err(Refusal::PollNotFound.into());
-        }
-        let facts = Facts { has_votes: state.has_votes, codes: state.codes.len() };
-        decide::decide_poll(&state.poll, facts, &PollCommand::AddCodes(hashes.len()), None, now)?;
-        let record = Record::Codes(CodesAdded { actor, hashes });
-        let (place, position) = self.push_event(commit, number, &record, now)?;
-        if let Record::Codes(codes) = record {
-            self.working(commit, number)?.codes.add(codes.hashes);
-        }
-        commit.effects.push(Effect { place, position, change: Change::Codes });
-        Ok(())
-    }
-
-    fn push_event(
-        &mut self,
-        commit: &mut Commit,
-        number: PollNumber,
-        record: &Record,
-        now: Timestamp,
-    ) -> Result<(Place, Position), StoreError> {
-        let state = self.working(commit, number)?;
-        let place = Place { poll: number, sequence: state.sequence.next(), at: now.max(state.latest) };
-        let mut body = Vec::new();
-        let kind = record::encode_event(&mut body, place, record);
-        let pushed = commit.batch.push(kind as u8, &body, &[]);
-        let position = pushed.map_err(|_| StoreError::busy("the commit was full"))?;
-        self.working(commit, number)?.follow(place, kind, &body);
-        Ok((place, position))
-    }
-
-    fn set(&mut self, commit: &mut Commit, setting: Setting, now: Timestamp) -> Result<String, StoreError> {
-        let pending = commit.effects.iter().rev().find_map(|effect| match &effect.change {
-            Change::Registry(Record::Setting(known)) if known.name == setting.name => {
-                Some(known.value.clone())
-            }
-            _ => None,
-        });
-        if let Some(value) = pending.or_else(|| self.shared.registry().settings.get(&setting.name).cloned()) {
-            return Ok(value);
-        }
-        let value = setting.value.clone();
-        self.push_registry(commit, Record::Setting(setting), now)?;
-        Ok(value)
-    }
-
-    fn push_registry(
-        &mut self,
-        commit: &mut Commit,
-        record: Record,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let registry = commit.registry.get_or_insert(self.registry);
-        let place =
-            Place { poll: REGISTRY, sequence: registry.sequence.next(), at: now.max(registry.latest) };
-        let mut body = Vec::new();
-        let kind = record::encode_event(&mut body, place, &record);
-        let pushed = commit.batch.push(kind as u8, &body, &[]);
-        let position = pushed.map_err(|_| StoreError::busy("the commit was full"))?;
-        *registry = RegistryState { sequence: place.sequence, latest: place.at };
-        commit.effects.push(Effect { place, position, change: Change::Registry(record) });
-        Ok(())
-    }
-
     /// Makes the commit durable, publishes it and gives its answers; begins a new one. An error says that none of it
     /// happened, or that nobody can know.
-    fn finish(&mut self, commit: &mut Commit, outbox: &mut Outbox) -> Result<(), StoreError> {
+    pub(super) fn finish(&mut self, commit: &mut Commit, outbox: &mut Outbox) -> Result<(), StoreError> {
         let started = self.clock.now();
         let written = if commit.batch.is_empty() {
             Ok(self.ledger.end())
@@ -847,7 +350,7 @@ impl Writer {
                 continue;
             };
             let mut run = Run::new(&state.cell);
-            effects.chunks(WARM_TOGETHER).for_each(|effects| run.apply_all(effects));
+            run.apply_all(effects);
             run.end(&self.shared);
         }
         commit.effects.clear();
@@ -898,91 +401,6 @@ impl Writer {
     }
 }
 
-/// The effects of one poll's records that follow one another, folded in under one lock.
-struct Run<'a> {
-    cell: &'a Arc<PollCell>,
-    profile: RwLockWriteGuard<'a, Option<Profile>>,
-    snapshot: RwLockWriteGuard<'a, Snapshot>,
-    voters: RwLockWriteGuard<'a, Voters>,
-    is_created: bool,
-    is_deleted: bool,
-}
-
-impl<'a> Run<'a> {
-    fn new(cell: &'a Arc<PollCell>) -> Self {
-        let profile = cell.profile.write();
-        let (snapshot, voters) = (cell.snapshot.write(), cell.voters.write());
-        Self { cell, profile, snapshot, voters, is_created: false, is_deleted: false }
-    }
-
-    fn apply_all(&mut self, effects: &[Effect]) {
-        let voters = effects.iter().filter_map(|effect| match &effect.change {
-            Change::Vote { fingerprint, .. } => Some(*fingerprint),
-            _ => None,
-        });
-        std::hint::black_box(self.voters.index.warm(voters));
-        effects.iter().for_each(|effect| self.apply(effect));
-    }
-
-    fn apply(&mut self, effect: &Effect) {
-        let Place { sequence, at, .. } = effect.place;
-        self.voters.places.push(effect.position);
-        let snapshot = &mut *self.snapshot;
-        let tally = Arc::make_mut(&mut snapshot.tally);
-        match &effect.change {
-            Change::Vote { fingerprint, replaced, removed, added } => {
-                let (removed, added) = (removed.as_deref(), added.as_ref());
-                tally.fold_vote(sequence, at, removed, added);
-                fold_ballots(&mut self.profile, removed.map(Marked::weighed), added.map(Marked::weighed));
-                self.voters.index.set(*fingerprint, *replaced, effect.position);
-            }
-            Change::Poll(poll, step) => {
-                tally.fold_event(sequence, at, Some(poll));
-                if tally.votes == 0 {
-                    // Without a vote, options and method may have changed.
-                    *self.profile = new_profile(poll);
-                }
-                snapshot.poll = Arc::clone(poll);
-                if *step == Step::Archived || !poll.personal_data.is_kept() {
-                    // Nobody votes here again, so the memory is given back; a vote is found by reading the records.
-                    self.voters.index = VoterIndex::default();
-                }
-                if *step == Step::VoterErasureBegun {
-                    self.voters.forget(&poll.erasing_records);
-                }
-                self.is_created |= *step == Step::Created;
-                self.is_deleted |= *step == Step::Deleted;
-            }
-            Change::VoterErased(poll, breakdowns) => {
-                tally.fold_event(sequence, at, Some(poll));
-                if poll.personal_data.is_kept() {
-                    tally.breakdowns.clone_from(breakdowns);
-                }
-                snapshot.poll = Arc::clone(poll);
-            }
-            Change::Codes => tally.fold_event(sequence, at, None),
-            Change::Registry(_) => {}
-        }
-    }
-
-    fn end(self, shared: &Shared) {
-        let Self { cell, profile, snapshot, voters, is_created, is_deleted } = self;
-        let (poll, sequence) = (Arc::clone(&snapshot.poll), snapshot.tally.sequence);
-        drop((profile, snapshot, voters));
-        if is_created {
-            shared.add_poll(Arc::clone(cell));
-        }
-        if is_deleted {
-            shared.remove_poll(&poll);
-        }
-        cell.sequence.send_replace(sequence);
-    }
-}
-
-/// Effects whose places in the index are looked at together before they are set: few enough to stay in the nearest
-/// memory.
-const WARM_TOGETHER: usize = 256;
-
 /// Looks at the places in the index that the votes will be searched at, so that the processor fetches many of them from
 /// memory at once instead of one after another: with millions of voters that wait is most of a search.
 fn warm(cell: &PollCell, votes: &Prepared) {
@@ -992,24 +410,6 @@ fn warm(cell: &PollCell, votes: &Prepared) {
     }
 }
 
-/// What is known of a voter.
-struct History {
-    latest: Option<Position>,
-    votes: Vec<StoredVote>,
-}
-
-enum Found {
-    Here(History),
-    /// The commit must be finished to know.
-    AfterCommit,
-}
-
-fn needs_more(last: &StoredVote, command: &VoteCommand) -> bool {
-    command.idempotency_key.as_ref().is_some_and(|key| {
-        last.previous.is_some() && last.idempotency.as_ref().is_none_or(|(known, _)| known != key)
-    })
-}
-
 fn meaning(error: &AppendError) -> StoreError {
     match error {
         AppendError::Full(_) => {
@@ -1017,25 +417,5 @@ fn meaning(error: &AppendError) -> StoreError {
         }
         AppendError::Failed(_) => StoreError::OutcomeUnknown,
         _ => stopped(),
-    }
-}
-
-/// What everybody is told after the ledger has failed.
-pub(super) fn stopped() -> StoreError {
-    StoreError::Unavailable {
-        reason: "the ledger has stopped; restart the server",
-        retry_after: Duration::from_secs(30),
-    }
-}
-
-fn refuse(work: Work, error: &StoreError, outbox: &mut Outbox) {
-    match work {
-        Work::Votes { reply, votes, .. } => outbox.push_votes(reply, Err(error.clone()), votes),
-        Work::Create { reply, .. } | Work::Change { reply, .. } => outbox.push(reply, Err(error.clone())),
-        Work::Codes { reply, .. } | Work::Key { reply, .. } | Work::Put { reply, .. } => {
-            outbox.push(reply, Err(error.clone()));
-        }
-        Work::Setting { reply, .. } => outbox.push(reply, Err(error.clone())),
-        Work::Erased { .. } | Work::VoterErased { .. } | Work::Stop => {}
     }
 }
