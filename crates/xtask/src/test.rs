@@ -93,6 +93,8 @@ fn test_code() -> Outcome {
 fn document() -> Outcome {
     let mut command = Command::new("cargo");
     command.args(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"]);
+    // As the lints are run, so that what they know of the libraries is used again.
+    command.args(["--features", FEATURES]);
     command.env("RUSTDOCFLAGS", "--deny warnings");
     shell::run_with(&mut command)
 }

@@ -202,6 +202,7 @@ fn a_certificate_comes_by_acme_is_renewed_and_outlives_its_authority() {
     scene.fetch_root();
     scene.ask_believing("/v1/polls", r#"{"id":"p","title":"T","options":[{"id":"a"}],"status":"open"}"#);
     scene.ask_believing("/v1/polls/p/votes", r#"{"voterId":"ada","ballot":{"choice":"a"}}"#);
+    // The server has begun anew by then, and shows what that got.
     let (second, _) = scene.wait_for_other_than(&first);
     scene.ask_believing("/v1/polls/p/votes", r#"{"voterId":"bob","ballot":{"choice":"a"}}"#);
     assert_eq!(scene.ask_believing("/v1/polls/p/results", "")["votes"], 2);
