@@ -1,6 +1,6 @@
 //! One turn of the exports by the clock: what is due is written, then the manifest of it, then what is remembered.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use canvass_domain::{
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Export, ExportError, Exporter, ExporterOptions, Format, Turn, TurnError,
     exporter::Memory,
-    limits::{PAUSE_PARTS, POLLS_PAGE},
+    limits::{PAUSE_MAX, PAUSE_PARTS, POLLS_PAGE},
     names,
     place::{Unfinished, Written},
     retention,
@@ -166,7 +166,7 @@ impl Pass<'_> {
             file.add(piece).await.map_err(|source| self.exporter.failed(key, source))?;
             let end_before = std::mem::replace(&mut end, records_end());
             if end != end_before {
-                sleep(began.elapsed() * PAUSE_PARTS).await;
+                sleep(pause_after(began.elapsed())).await;
             }
             began = Instant::now();
         }
@@ -294,6 +294,11 @@ impl Pass<'_> {
     }
 }
 
+/// What others get after a piece that took so long.
+fn pause_after(took: Duration) -> Duration {
+    (took * PAUSE_PARTS).min(PAUSE_MAX)
+}
+
 fn has_ended(poll: &Poll) -> bool {
     matches!(poll.status, Status::Closed | Status::Certified | Status::Archived)
 }
@@ -308,4 +313,15 @@ async fn results_of(store: &Arc<dyn Store>, poll: &PollId) -> Result<Value, Turn
     let counted = tokio::task::spawn_blocking(counted).await;
     let unwritten = |error: &dyn std::error::Error| TurnError::Export(ExportError::Write(error.to_string()));
     counted.map_err(|error| unwritten(&error))?.map_err(|error| unwritten(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_stood_still_does_not_hold_an_export_back() {
+        assert_eq!(pause_after(Duration::from_millis(2)), Duration::from_millis(18));
+        assert_eq!(pause_after(Duration::from_mins(1)), PAUSE_MAX);
+    }
 }

@@ -113,6 +113,8 @@ pub const COUNT_AGE_MAX: Duration = Duration::from_millis(440);
 /// After a count of ballots the poll's next one waits for so many times as long as it took: counts of one poll take at
 /// most a quarter of one core's time.
 pub const COUNT_PAUSE_PARTS: u32 = 3;
+/// But no longer than this, in case the machine stood still while it counted.
+pub const COUNT_PAUSE_MAX: Duration = Duration::from_secs(15);
 /// Pause between two results sent to the watchers of a poll: ten a second at most.
 pub const LIVE_PAUSE: Duration = Duration::from_millis(100);
 /// The same for each watcher, where many watch and many vote: 5,000 are told three times a second then, so that telling

@@ -19,7 +19,7 @@ use tokio::{sync, time::Instant};
 
 use crate::{
     app::App,
-    limits::{COUNT_AGE_MAX, COUNT_PAUSE_PARTS, COUNTED_NEWEST_MAX, COUNTS_READY_MAX},
+    limits::{COUNT_AGE_MAX, COUNT_PAUSE_MAX, COUNT_PAUSE_PARTS, COUNTED_NEWEST_MAX, COUNTS_READY_MAX},
     service::Failure,
 };
 
@@ -89,7 +89,7 @@ impl Counted {
 
     /// When the poll may be counted again.
     fn next_due(&self) -> Instant {
-        self.ended + self.took() * COUNT_PAUSE_PARTS
+        self.ended + (self.took() * COUNT_PAUSE_PARTS).min(COUNT_PAUSE_MAX)
     }
 }
 

@@ -22,10 +22,10 @@ use super::{
     Bench,
     servers::Kind,
     table::{median, print, rate, ratio},
-    votes::{Voters, measure},
+    votes::{Served, Voters, measure},
 };
 use crate::{
-    load::{Measured, Pace},
+    load::Pace,
     machine,
     outcome::{Context, Outcome, ensure},
     server::{Program, Server},
@@ -41,6 +41,8 @@ const SETTLE_WAIT_MAX: Duration = Duration::from_mins(5);
 const EXPORTS_OF_THE_POLL: &str = "exports/exports/bench";
 const MEMORY_HEADER: [&str; 7] =
     ["round", "votes", "MiB", "bytes a vote", "votes alone: votes", "MiB", "bytes a vote"];
+const SPEED_HEADER: [&str; 5] =
+    ["server", "votes/s", "of votes alone", "server's processor µs a vote", "of votes alone"];
 const SETTLE_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) fn run(bench: &Bench<'_>) -> Outcome {
@@ -50,14 +52,16 @@ pub(super) fn run(bench: &Bench<'_>) -> Outcome {
     let plain = Kind::Durable.start(&bench.program, &folder.join("plain"))?;
     listen(&busy, &hook)?;
     let servers = [&busy, &plain];
-    let (mut rates, mut created, mut memory) = ([Vec::new(), Vec::new()], [0; 2], Vec::new());
+    let (mut rates, mut processor) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    let (mut created, mut memory) = ([0; 2], Vec::new());
     let mut voters = Voters::new();
     for round in 1..=bench.options.minutes {
         // Each comes first in its turn.
         let order = if round % 2 == 1 { [0, 1] } else { [1, 0] };
         for at in order {
-            let measured = turn(servers[at], servers[1 - at], TURN, &mut voters)?;
+            let Served { measured, processor_us } = turn(servers[at], servers[1 - at], TURN, &mut voters)?;
             rates[at].push(measured.per_second);
+            processor[at].push(processor_us);
             created[at] += measured.created;
             eprintln!(
                 "round {round}, {}: {:.0} votes/s",
@@ -69,10 +73,16 @@ pub(super) fn run(bench: &Bench<'_>) -> Outcome {
         keep_newest(&folder.join(EXPORTS_OF_THE_POLL))?;
     }
     print("Memory, minute by minute", &MEMORY_HEADER, &memory);
-    let row =
-        |name: &str, figures: &[f64]| vec![name.to_owned(), rate(median(figures)), ratio(figures, &rates[1])];
-    let rows = [row("votes alone", &rates[1]), row("everything", &rates[0])];
-    print("Single votes at 64 connections, in turns", &["server", "votes/s", "of votes alone"], &rows);
+    let row = |name: &str, at: usize| {
+        let processor_row = format!("{:.1}", median(&processor[at]));
+        let of_alone = [ratio(&rates[at], &rates[1]), processor_row, ratio(&processor[at], &processor[1])];
+        [vec![name.to_owned(), rate(median(&rates[at]))], of_alone.to_vec()].concat()
+    };
+    print(
+        "Single votes at 64 connections, in turns",
+        &SPEED_HEADER,
+        &[row("votes alone", 1), row("everything", 0)],
+    );
     let votes = votes_in_results(&busy, created[0], bench.options.minutes)?;
     settle(&busy, &hook, &folder, votes)?;
     plain.kill()?;
@@ -100,11 +110,11 @@ fn busy_program(bench: &Bench<'_>, folder: &Path) -> Program {
 }
 
 /// Puts votes on a server while another one is stopped, so that it takes nothing of the cores.
-fn turn(server: &Server, stopped: &Server, time: Duration, voters: &mut Voters) -> Outcome<Measured> {
+fn turn(server: &Server, stopped: &Server, time: Duration, voters: &mut Voters) -> Outcome<Served> {
     signal(stopped, Signal::STOP)?;
     let served = measure(server, CONNECTIONS, Pace::Closed, time, voters);
     signal(stopped, Signal::CONT)?;
-    Ok(served?.measured)
+    served
 }
 
 /// What the servers hold: as a whole, and for each of their votes, since a poll's voters are in memory.
