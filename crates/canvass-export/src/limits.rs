@@ -18,7 +18,7 @@ pub const CLOCK_AHEAD_SECONDS_MAX: i64 = 60;
 /// meanwhile: an export takes at most a tenth of one core's time from them.
 pub const PAUSE_PARTS: u32 = 9;
 /// But no longer than this: what took long was mostly kept from the processor, or the machine stood still.
-pub const PAUSE_MAX: Duration = Duration::from_millis(100);
+pub const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Polls that are asked for at once.
 pub const POLLS_PAGE: usize = 200;
 /// Bytes of one part of an object that is uploaded in parts: 10,000 parts, the most there may be, are 80 GB.
