@@ -11,6 +11,8 @@ pub(crate) const WRITES_AT_ONCE_MAX: usize = 64;
 pub(crate) const ERASED_AT_ONCE_MAX: i32 = 25;
 /// Buckets of a poll that are read at once.
 pub(crate) const BUCKETS_READ_AT_ONCE_MAX: usize = 4;
+/// How long DynamoDB may take to say that it makes a table. Nobody's vote waits for it.
+pub(crate) const TABLE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Bytes of a poll's JSON: it must fit an item of 400 KB beside its names.
 pub(crate) const POLL_BYTES_MAX: usize = 350_000;
 /// Polls that are kept as they were read last.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::{
+    config,
     error::ProvideErrorMetadata,
     types::{
         AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
@@ -13,6 +15,7 @@ use aws_sdk_dynamodb::{
 
 use crate::{
     client::{Clients, is_local},
+    limits::TABLE_WAIT_MAX,
     options::Options,
 };
 
@@ -140,7 +143,9 @@ async fn create_table(
     if !is_plain {
         request = request.deletion_protection_enabled(true);
     }
-    match request.send().await {
+    let patience = TimeoutConfig::builder().operation_attempt_timeout(TABLE_WAIT_MAX).build();
+    let patient = config::Builder::default().timeout_config(patience);
+    match request.customize().config_override(patient).send().await {
         Ok(_) => Ok(true),
         Err(error) if error.code() == Some("ResourceInUseException") => Ok(false),
         Err(error) => Err(refused(told(&error))),

@@ -69,9 +69,6 @@ struct Pass<'a> {
 impl Pass<'_> {
     async fn write_what_is_due(&mut self, due: Option<Timestamp>) -> Result<(), TurnError> {
         let polls = self.polls().await?;
-        // First: exports may take long, and what a snapshot tells is to be as it was at the moment that it bears. If it
-        // fails, they are made all the same.
-        let snapshot = self.take_snapshot(&polls).await;
         self.export_polls(&polls, due).await?;
         if due.is_some() {
             self.memory.state.ran_at = self.now;
@@ -79,7 +76,7 @@ impl Pass<'_> {
             self.memory.state.polls.retain(|id, _| is_there(id));
             self.memory.has_changed = true;
         }
-        snapshot
+        self.take_snapshot(&polls).await
     }
 
     /// All polls that votes can have come to.

@@ -30,8 +30,6 @@ pub(crate) const FEATURES: &str = "canvass/dynamodb,canvass/object-stores,canvas
 /// The tests of the program and of the exports that features change, and all of the other packages; no measurement.
 const CHOSEN: &str = "(not package(canvass) and not package(canvass-export) or \
                       test(/acme|dynamodb|bucket|tls|topic|webhook|mail/)) and not test(measure)";
-/// Many of them wait, for DynamoDB Local or for a time that must pass: on two cores a third has room beside them.
-const TEST_THREADS: &str = "3";
 /// What the names of all tests that need a service besides DynamoDB Local have in common.
 const NAMES: [(&str, &str); 4] = [
     ("CANVASS_TEST_PEBBLE", "acme"),
@@ -49,7 +47,7 @@ pub(crate) fn test() -> Outcome {
         NAMES.iter().filter(|(variable, _)| !services.has(variable)).map(|(_, name)| *name).collect();
     let mut command = Command::new("cargo");
     if shell::works("cargo", &["nextest", "--version"]) {
-        command.args(["nextest", "run", "--no-fail-fast", "--test-threads", TEST_THREADS]).args(EVERYTHING);
+        command.args(["nextest", "run", "--no-fail-fast"]).args(EVERYTHING);
         let mut chosen = vec![CHOSEN.to_owned()];
         chosen.extend(missing.iter().map(|name| format!("not test(/{name}/)")));
         if !services.has("CANVASS_TEST_DYNAMODB") {

@@ -27,35 +27,6 @@ use super::{
 use crate::{Receipt, StoreError, VoteOutcome, VoteResult, limits::POLLS_MAX};
 
 impl Writer {
-    pub(super) fn finish_erasure(&mut self, commit: &mut Commit, number: PollNumber, now: Timestamp) {
-        self.end_erasure(commit, number, &PollCommand::FinishErasure, now);
-    }
-
-    pub(super) fn finish_voter_erasure(
-        &mut self,
-        commit: &mut Commit,
-        number: PollNumber,
-        records: Vec<Sequence>,
-        breakdowns: Vec<Breakdown>,
-        now: Timestamp,
-    ) {
-        self.end_erasure(commit, number, &PollCommand::FinishVoterErasure(records), now);
-        if let Some(Effect { change, .. }) = commit.effects.last_mut()
-            && let Change::Poll(poll, Step::VoterErased) = change
-        {
-            *change = Change::VoterErased(Arc::clone(poll), breakdowns);
-        }
-    }
-
-    /// A checkpoint may hold what voters told, so a new one takes its place.
-    fn end_erasure(&mut self, commit: &mut Commit, number: PollNumber, end: &PollCommand, now: Timestamp) {
-        match self.change(commit, number, end, None, "schedule", now) {
-            Ok(_) => self.wants_checkpoint = true,
-            Err(error) => {
-                tracing::warn!(%error, "the end of an erasure was not recorded; the next start does it again");
-            }
-        }
-    }
     pub(super) fn decide_vote(
         &mut self,
         commit: &mut Commit,
@@ -345,6 +316,36 @@ impl Writer {
         *registry = RegistryState { sequence: place.sequence, latest: place.at };
         commit.effects.push(Effect { place, position, change: Change::Registry(record) });
         Ok(())
+    }
+
+    pub(super) fn finish_erasure(&mut self, commit: &mut Commit, number: PollNumber, now: Timestamp) {
+        self.end_erasure(commit, number, &PollCommand::FinishErasure, now);
+    }
+
+    pub(super) fn finish_voter_erasure(
+        &mut self,
+        commit: &mut Commit,
+        number: PollNumber,
+        records: Vec<Sequence>,
+        breakdowns: Vec<Breakdown>,
+        now: Timestamp,
+    ) {
+        self.end_erasure(commit, number, &PollCommand::FinishVoterErasure(records), now);
+        if let Some(Effect { change, .. }) = commit.effects.last_mut()
+            && let Change::Poll(poll, Step::VoterErased) = change
+        {
+            *change = Change::VoterErased(Arc::clone(poll), breakdowns);
+        }
+    }
+
+    /// A checkpoint may hold what voters told, so a new one takes its place.
+    fn end_erasure(&mut self, commit: &mut Commit, number: PollNumber, end: &PollCommand, now: Timestamp) {
+        match self.change(commit, number, end, None, "schedule", now) {
+            Ok(_) => self.wants_checkpoint = true,
+            Err(error) => {
+                tracing::warn!(%error, "the end of an erasure was not recorded; the next start does it again");
+            }
+        }
     }
 }
 
